@@ -9,16 +9,16 @@ namespace edgeloop {
 
 // Coarse reasons a caller may act on; the text is for people.
 enum class ErrorCode {
-  kInvalidArgument,     // the caller's value is wrong; retrying cannot help
+  kInvalidArgument,  // the caller's value is wrong; retrying cannot help
   kNotFound,
   kAlreadyExists,
-  kPermissionDenied,    // identity known, right missing
-  kUnauthenticated,     // identity missing or not trusted
-  kCorrupt,             // bytes from outside do not verify
-  kResourceExhausted,   // a named limit was reached (size, queue, disk)
-  kUnavailable,         // the peer or device is away; retrying may help
+  kPermissionDenied,   // identity known, right missing
+  kUnauthenticated,    // identity missing or not trusted
+  kCorrupt,            // bytes from outside do not verify
+  kResourceExhausted,  // a named limit was reached (size, queue, disk)
+  kUnavailable,        // the peer or device is away; retrying may help
   kTimeout,
-  kCancelled,           // we are shutting down
+  kCancelled,  // we are shutting down
   kUnimplemented,
   kInternal,
 };
