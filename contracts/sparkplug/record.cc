@@ -342,6 +342,11 @@ Expected<std::string> RecordEncoder::Data(const v1::TelemetryRecord& record,
   return bytes;
 }
 
+RecordDecoder::RecordDecoder() = default;
+RecordDecoder::RecordDecoder(RecordDecoder&&) noexcept = default;
+RecordDecoder& RecordDecoder::operator=(RecordDecoder&&) noexcept = default;
+RecordDecoder::~RecordDecoder() = default;
+
 Expected<RecordDecoder> RecordDecoder::FromBirth(const Proto& birth) {
   RecordDecoder decoder;
   std::array<bool, kFieldCount> seen{};

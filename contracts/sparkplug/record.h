@@ -72,6 +72,9 @@ class RecordEncoder {
 class RecordDecoder {
  public:
   static Expected<RecordDecoder> FromBirth(const Proto& birth);
+  RecordDecoder(RecordDecoder&&) noexcept;
+  RecordDecoder& operator=(RecordDecoder&&) noexcept;
+  ~RecordDecoder();
 
   uint64_t boot() const { return boot_; }
   const DeviceState& state() const { return state_; }
@@ -86,7 +89,7 @@ class RecordDecoder {
   Expected<Data> Decode(const Proto& payload, v1::TelemetryRecord* record) const;
 
  private:
-  RecordDecoder() = default;
+  RecordDecoder();
   struct Meaning {
     uint16_t field;    // index in the table of metrics, or "feature", or "foreign"
     uint16_t feature;  // index in feature_names_

@@ -48,22 +48,22 @@ Proto Parsed(const std::string& bytes) {
   return payload;
 }
 
-RecordDecoder DecoderOf(const std::string& birth) {
-  auto decoder = RecordDecoder::FromBirth(Parsed(birth));
-  EXPECT_TRUE(decoder.has_value()) << decoder.error().ToString();
-  return std::move(*decoder);
-}
-
 class SparkplugRecordTest : public testing::Test {
  protected:
+  void SetUp() override {
+    auto decoder = RecordDecoder::FromBirth(Parsed(encoder_.Birth(3, state_, 9, 1'000)));
+    ASSERT_TRUE(decoder.has_value()) << decoder.error().ToString();
+    decoder_.emplace(std::move(*decoder));
+  }
+
   RecordEncoder encoder_ = RecordEncoder::Create(1 + kAliasesPerDevice, kNames).value();
   DeviceState state_{"trial", 1, 2, 3, 4, 5, 6};
-  RecordDecoder decoder_ = DecoderOf(encoder_.Birth(3, state_, 9, 1'000));
+  std::optional<RecordDecoder> decoder_;
 };
 
 TEST_F(SparkplugRecordTest, BirthTellsTheStateOfTheDevice) {
-  EXPECT_EQ(decoder_.boot(), 3u);
-  EXPECT_EQ(decoder_.state(), state_);
+  EXPECT_EQ(decoder_->boot(), 3u);
+  EXPECT_EQ(decoder_->state(), state_);
 }
 
 TEST_F(SparkplugRecordTest, EveryKindRoundTripsToTheBit) {
@@ -89,7 +89,7 @@ TEST_F(SparkplugRecordTest, EveryKindRoundTripsToTheBit) {
         record, {.previous_seq = record.seq() - 1, .historical = true, .seq = 17, .now_ms = 5});
     ASSERT_TRUE(bytes.has_value()) << bytes.error().ToString();
     v1::TelemetryRecord out;
-    auto data = decoder_.Decode(Parsed(*bytes), &out);
+    auto data = decoder_->Decode(Parsed(*bytes), &out);
     ASSERT_TRUE(data.has_value()) << data.error().ToString();
     EXPECT_EQ(out.SerializeAsString(), record.SerializeAsString()) << record.kind();
     EXPECT_EQ(data->previous_seq, record.seq() - 1);
@@ -102,7 +102,7 @@ TEST_F(SparkplugRecordTest, DataMayCarryTheState) {
   const DeviceState now{"confirmed", 10, 20, 30, 40, 50, 60};
   auto bytes = encoder_.Data(FeatureRecord(2), {.state = &now});
   v1::TelemetryRecord out;
-  auto data = decoder_.Decode(Parsed(bytes.value()), &out);
+  auto data = decoder_->Decode(Parsed(bytes.value()), &out);
   ASSERT_TRUE(data.has_value()) << data.error().ToString();
   EXPECT_EQ(data->state, now);
   EXPECT_FALSE(data->historical);
@@ -126,7 +126,7 @@ TEST_F(SparkplugRecordTest, OtherFeaturesNeedAnotherBirth) {
   // Data of another device's aliases: the receiver has to ask for births.
   auto other = RecordEncoder::Create(1, kNames).value();
   v1::TelemetryRecord out;
-  auto data = decoder_.Decode(Parsed(other.Data(FeatureRecord(2), {}).value()), &out);
+  auto data = decoder_->Decode(Parsed(other.Data(FeatureRecord(2), {}).value()), &out);
   ASSERT_FALSE(data.has_value());
   EXPECT_EQ(data.error().code(), ErrorCode::kNotFound);
 }
@@ -166,11 +166,11 @@ TEST_F(SparkplugRecordTest, DecoderRefusesHostileData) {
       {"digest", [](Proto& p) { p.mutable_metrics(11)->set_string_value("x"); }},
   };
   v1::TelemetryRecord out;
-  ASSERT_TRUE(decoder_.Decode(good, &out).has_value());
+  ASSERT_TRUE(decoder_->Decode(good, &out).has_value());
   for (const auto& [name, change] : changes) {
     Proto bad = good;
     change(bad);
-    EXPECT_FALSE(decoder_.Decode(bad, &out).has_value()) << name;
+    EXPECT_FALSE(decoder_->Decode(bad, &out).has_value()) << name;
   }
 }
 
