@@ -20,8 +20,6 @@ struct Stage {
 
 struct Plan {
   std::vector<Stage> stages;  // the baseline first
-  // Faulty recordings whose conditions are in operation after stage `i` (those of stages 0..i).
-  std::vector<const Recording*> FaultyUpTo(size_t stage) const;
 };
 
 // `baseline` and `changes` empty: worked out from the recordings. The baseline is the operating

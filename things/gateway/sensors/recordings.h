@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -45,6 +46,14 @@ struct Catalogue {
 
 // Reads the index and looks at each file's size (WAV, CSV: at its head) where the index is silent.
 Expected<Catalogue> ReadCatalogue(const std::string& dir);
+
+// What most recordings have (ties: the first of the index): a source or a plan uses only one rate
+// and number of channels.
+struct RateAndChannels {
+  uint32_t sample_rate_hz = 0;
+  uint8_t channels = 0;
+};
+RateAndChannels MainFormat(const Catalogue& catalogue);
 
 // The whole recording, interleaved, in physical units.
 Expected<std::vector<float>> ReadSamples(const std::string& dir, const Recording& recording);

@@ -14,7 +14,7 @@
 namespace edgeloop::sensors {
 
 inline constexpr uint8_t kMaxChannels = 8;  // as in the model format
-inline constexpr uint32_t kMinSampleRateHz = 100;
+inline constexpr uint32_t kMinSampleRateHz = 1;
 inline constexpr uint32_t kMaxSampleRateHz = 200'000;
 
 struct Format {
