@@ -34,6 +34,14 @@ using SslCtxPtr = std::unique_ptr<SSL_CTX, SslCtxDeleter>;
 // A context that shows our certificate, demands the peer's, and speaks TLS 1.3 only.
 Expected<SslCtxPtr> CreateServerContext(const Files& files);
 Expected<SslCtxPtr> CreateClientContext(const Files& files);
+// The same for contexts that a library made. With require_client_certificate = false a client may
+// show none, but one that it shows must verify. A client without certificate leaves cert and key
+// empty.
+Status ConfigureServer(SSL_CTX* context, const Files& files, bool require_client_certificate);
+Status ConfigureClient(SSL_CTX* context, const Files& files);
+
+// The reason of the last failed OpenSSL call of this thread, which is then forgotten.
+std::string LastOpensslError();
 
 Expected<Peer> PeerOf(X509* certificate);
 
