@@ -54,8 +54,6 @@ void Read(config::Reader& reader, Options& options) {
     model.Optional("window", &options.window, {.min = 256, .max = 8192});
     if (options.window & (options.window - 1)) model.Fail("window", "is not a power of two");
     model.Optional("hop", &options.hop, {.min = 1, .max = options.window});
-    model.Optional("sample_rate_hz", &options.sample_rate_hz, {.min = 1, .max = 10'000'000});
-    model.Optional("channels", &options.channels, {.min = 1, .max = 8});
   });
   reader.Optional("store_mib", &options.store_mib, {.min = 1, .max = 65'536});
 
@@ -145,8 +143,6 @@ model:
   name: motor
   window: 2048
   hop: 1024
-  sample_rate_hz: 20000
-  channels: 3
 
 # What each device may keep while the platform is away, in MiB.
 store_mib: 32

@@ -31,12 +31,10 @@ struct Options {
   std::string log_format = "text";
   double pace = 1.0;  // of simulated and replayed sources: 1 real time, 0 as fast as possible
   bool plant_control = true;  // an operator may direct simulated and replayed sources
-  // The level-1 model. The rate and the channels are those of the sources.
+  // The level-1 model; its rate and channels are those of the sources.
   std::string model_name = "motor";
-  int64_t window = 2048;  // frames
-  int64_t hop = 1024;     // frames
-  int64_t sample_rate_hz = 20'000;
-  int64_t channels = 3;
+  int64_t window = 2048;   // frames
+  int64_t hop = 1024;      // frames
   int64_t store_mib = 32;  // of each device
   std::vector<GatewayOptions> gateways;
 };

@@ -4,8 +4,10 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "contracts/error/error.h"
@@ -19,7 +21,8 @@ class Child {
     std::vector<std::pair<std::string, std::string>> environment;  // added to ours
     std::string output_path;  // standard output and error are appended here; empty: ours
     std::string working_directory;
-    bool die_with_parent = true;  // PR_SET_PDEATHSIG
+    // PR_SET_PDEATHSIG: killed when the *thread* that started it ends, so start from a lasting one.
+    bool die_with_parent = true;
   };
   static Expected<Child> Start(const Options& options);
   Child(Child&&) noexcept;

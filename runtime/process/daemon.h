@@ -25,8 +25,11 @@ struct CommonOptions {
   std::string port_file;  // {"listen": n, "health": n}, written when ready
 };
 void ReadCommon(config::Reader& reader, CommonOptions* options);
+// log::Init as the configuration says.
+void InitLog(std::string_view name, const CommonOptions& options);
 
-// Blocks SIGTERM and SIGINT in the whole process; call first, before any thread starts.
+// Blocks SIGTERM and SIGINT in the whole process and ignores SIGPIPE; call first, before any thread
+// starts.
 void BlockStopSignals();
 // Blocks until SIGTERM, SIGINT or RequestStop().
 void WaitForStop();

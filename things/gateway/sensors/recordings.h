@@ -13,7 +13,7 @@ namespace edgeloop::sensors {
 
 inline constexpr size_t kMaxIndexBytes = 8u << 20;
 inline constexpr size_t kMaxRecordings = 20'000;
-inline constexpr size_t kMaxRecordingBytes = 512u << 20;
+inline constexpr size_t kMaxRecordingBytes = 128u << 20;
 
 enum class Encoding { kI16, kF32, kCsv, kWav };
 std::string_view EncodingName(Encoding encoding);
@@ -44,7 +44,11 @@ struct Catalogue {
   std::vector<Recording> recordings;
 };
 
-// Reads the index and looks at each file's size (WAV, CSV: at its head) where the index is silent.
+// The text of an index.csv alone: samples, rate and channels are 0 where it does not tell them.
+Expected<Catalogue> ParseIndex(std::string_view text);
+
+// Reads the index and looks at each file's size (WAV: its head, CSV: all of it) where the index is
+// silent.
 Expected<Catalogue> ReadCatalogue(const std::string& dir);
 
 // What most recordings have (ties: the first of the index): a source or a plan uses only one rate
