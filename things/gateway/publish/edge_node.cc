@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "contracts/proto/edgeloop/v1/edgeloop.pb.h"
-#include "contracts/sparkplug/topic.h"
 #include "runtime/log/log.h"
 
 namespace edgeloop::gateway {

@@ -18,6 +18,7 @@
 #include "contracts/ids/ids.h"
 #include "contracts/sparkplug/payload.h"
 #include "contracts/sparkplug/record.h"
+#include "contracts/sparkplug/topic.h"
 #include "runtime/metrics/metrics.h"
 #include "runtime/mqtt/mqtt.h"
 #include "things/gateway/publish/feature_sets.h"

@@ -1,6 +1,7 @@
 #include "things/gateway/publish/feature_sets.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "contracts/ids/model_ref.h"
 

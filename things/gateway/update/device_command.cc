@@ -1,6 +1,7 @@
 #include "things/gateway/update/device_command.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "contracts/proto/edgeloop/v1/edgeloop.pb.h"
 
