@@ -357,7 +357,7 @@ bool EdgeNode::SendRecord(Uplink& uplink, const StoredRecord& stored) {
   const auto now = Clock::now();
   const bool again = uplink.window.WasSentBefore(seq);
   sparkplug::RecordEncoder::DataOptions options{
-      .previous_seq = std::max(uplink.window.sent_seq(), uplink.device.store->stats().acked_seq),
+      .previous_seq = uplink.window.previous_seq(),
       .historical = again || stored.position.boot != uplink.device.store->boot(),
       .now_ms = NowMs()};
   sparkplug::DeviceState state;

@@ -17,7 +17,10 @@ class SendWindow {
   static constexpr std::chrono::milliseconds kResendAfter{2'000};
   static constexpr std::chrono::milliseconds kMaxResendAfter{16'000};
 
+  // Everything up to here has been looked at: continue reading the store behind it.
   uint64_t sent_seq() const { return sent_seq_; }
+  // The last record that really went, or was acknowledged: what the next one follows.
+  uint64_t previous_seq() const { return previous_seq_; }
   bool empty() const { return in_flight_.empty(); }
   size_t free_records() const { return kMaxRecords - in_flight_.size(); }
   // A record larger than the limit goes when nothing else is on its way.
@@ -28,7 +31,7 @@ class SendWindow {
     if (in_flight_.empty()) waiting_since_ = now;
     in_flight_.push_back({seq, bytes});
     bytes_ += bytes;
-    sent_seq_ = seq;
+    sent_seq_ = previous_seq_ = seq;
     highest_sent_ = std::max(highest_sent_, seq);
   }
   // A record that cannot be sent.
@@ -42,6 +45,7 @@ class SendWindow {
       resend_after_ = kResendAfter;
     }
     sent_seq_ = std::max(sent_seq_, seq);
+    previous_seq_ = std::max(previous_seq_, seq);
   }
 
   // When everything in flight is to be sent again; max() when nothing is.
@@ -53,7 +57,7 @@ class SendWindow {
   void Rewind(uint64_t acked_seq) {
     in_flight_.clear();
     bytes_ = 0;
-    sent_seq_ = acked_seq;
+    sent_seq_ = previous_seq_ = acked_seq;
   }
 
  private:
@@ -64,6 +68,7 @@ class SendWindow {
   std::deque<Entry> in_flight_;
   size_t bytes_ = 0;
   uint64_t sent_seq_ = 0;
+  uint64_t previous_seq_ = 0;
   uint64_t highest_sent_ = 0;
   Time waiting_since_;
   std::chrono::milliseconds resend_after_ = kResendAfter;
