@@ -26,6 +26,7 @@ std::string DigestOf(std::string_view bytes) {
 class RegistryTest : public testing::Test {
  protected:
   void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);  // the server closes idle connections
     directory_ = ca_.directory() + "/data";
     for (const char* name : {"signing", "forger"}) {
       const std::string base = ca_.directory() + "/" + name;
