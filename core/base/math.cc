@@ -35,7 +35,7 @@ float Log(float x) {
 
 float Exp(float x) {
   if (x > 88.0F) x = 88.0F;
-  if (x < -87.0F) x = -87.0F;
+  if (!(x >= -87.0F)) x = -87.0F;  // NaN too: its conversion to int would be undefined
   const float scaled = x * kLog2E;
   const int k = static_cast<int>(scaled + (scaled < 0 ? -0.5F : 0.5F));
   const float n = static_cast<float>(k);

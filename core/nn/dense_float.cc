@@ -3,7 +3,6 @@
 #include <cstddef>
 
 #include "core/base/bytes.h"
-#include "core/base/math.h"
 
 namespace edgeloop::nn {
 
@@ -23,17 +22,7 @@ void Forward(const FloatDense& layer, std::span<const float> in, std::span<float
     }
     const float y =
         core::LoadF32(layer.bias + o * sizeof(float)) + ((lane[0] + lane[1]) + (lane[2] + lane[3]));
-    switch (layer.activation) {
-      case Activation::kNone:
-        out[o] = y;
-        break;
-      case Activation::kRelu:
-        out[o] = y > 0 ? y : 0;
-        break;
-      case Activation::kSigmoid:
-        out[o] = core::Sigmoid(y);
-        break;
-    }
+    out[o] = layer.relu && y < 0 ? 0.0F : y;
   }
 }
 

@@ -37,8 +37,7 @@ std::int64_t Requantize(std::int32_t value, std::int32_t multiplier, std::int32_
 }
 
 void Forward(const Int8Dense& layer, std::span<const std::int8_t> in, std::span<std::int8_t> out) {
-  const std::int64_t low =
-      layer.activation == Activation::kRelu ? layer.output_zero_point : std::int64_t{-128};
+  const std::int64_t low = layer.relu ? layer.output_zero_point : std::int64_t{-128};
   for (std::size_t o = 0; o < out.size(); ++o) {
     const std::int64_t scaled = Requantize(
         AccumulateRow(layer, o, in), core::LoadI32(layer.multiplier + o * sizeof(std::int32_t)),

@@ -6,19 +6,17 @@
 #include <cstdint>
 #include <span>
 
-#include "core/nn/activation.h"
-
 namespace edgeloop::nn {
 
 // Views into a file: little-endian int32 and int8 of any alignment.
 struct Int8Dense {
-  Activation activation = Activation::kNone;  // kNone or kRelu between layers, kSigmoid at the end
-  std::int32_t input_zero_point = 0;          // -128..127
-  std::int32_t output_zero_point = 0;         // -128..127
-  const std::uint8_t* bias = nullptr;         // int32 [outputs]
-  const std::uint8_t* multiplier = nullptr;   // int32 [outputs], 2^30..2^31-1
-  const std::uint8_t* shift = nullptr;        // int32 [outputs], -31..7
-  const std::uint8_t* weights = nullptr;      // int8, row-major [outputs][inputs]
+  bool relu = false;
+  std::int32_t input_zero_point = 0;         // -128..127
+  std::int32_t output_zero_point = 0;        // -128..127
+  const std::uint8_t* bias = nullptr;        // int32 [outputs]
+  const std::uint8_t* multiplier = nullptr;  // int32 [outputs], 2^30..2^31-1
+  const std::uint8_t* shift = nullptr;       // int32 [outputs], -31..7
+  const std::uint8_t* weights = nullptr;     // int8, row-major [outputs][inputs]
 };
 
 // q = clamp(round(x / scale) + zero_point, -128, 127), halves away from zero; x finite, scale > 0.
@@ -30,7 +28,7 @@ void Quantize(std::span<const float> x, float scale, std::int32_t zero_point,
 std::int64_t Requantize(std::int32_t value, std::int32_t multiplier, std::int32_t shift);
 
 // acc[o] = bias[o] + sum over i of (in[i] - input_zero_point) weights[o][i]
-// out[o] = clamp(output_zero_point + Requantize(acc[o]), low, 127); low = -128, for kRelu
+// out[o] = clamp(output_zero_point + Requantize(acc[o]), low, 127); low = -128, with relu
 // output_zero_point. Cannot overflow for |bias| <= 2^30 and up to 512 inputs.
 void Forward(const Int8Dense& layer, std::span<const std::int8_t> in, std::span<std::int8_t> out);
 

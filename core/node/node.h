@@ -16,7 +16,7 @@ struct WindowResult {
   std::uint64_t window_index = 0;     // 0, 1, ... since Create(); goes on over Reset()
   core::Code code = core::Code::kOk;  // kNotFinite: a sensor glitch; score 0, decision unchanged
   std::span<const float> samples;     // interleaved, window * channels
-  std::span<const float> features;    // empty when code is not kOk
+  std::span<const float> features;    // empty when they could not be computed
   float score = 0;
   bool alarm = false;
   bool trip = false;            // the latch: stays until ClearTrip()

@@ -54,6 +54,7 @@ Status Run(const process::Invocation& invocation) {
   auto options = config::LoadFile<Options>(invocation.config_path, Read);
   if (!options) return Fail(options.error());
   if (invocation.check_only) return {};
+  process::InitLog("edgeloop-bridge", options->common);
   options->session.mqtt_tls = options->common.tls;
   options->session.stream.tls = options->common.tls;
   options->session.stream.client_id = "bridge";

@@ -138,6 +138,8 @@ TEST_F(AuthorityTest, TokensAreForOneNameOnceAndNotForever) {
   EXPECT_EQ(taken, 1);
   EXPECT_FALSE(tokens.Create("GW", "device", 1, 1).has_value());
   EXPECT_FALSE(tokens.Create("gw", "boss", 1, 1).has_value());
+  EXPECT_FALSE(tokens.Create("bridge", "device", 1, 1).has_value());
+  EXPECT_TRUE(tokens.Create("bridge", "service", 1, 1).has_value());
 }
 
 TEST(EnrolBodyTest, IsStrict) {

@@ -58,6 +58,7 @@ Status Serve(const process::Invocation& invocation) {
   auto authority = identity::Authority::Load(options->state_dir, options->authority);
   if (!authority) return Fail(authority.error());
   if (invocation.check_only) return {};
+  process::InitLog(kName, options->common);
   const identity::Tokens tokens(options->state_dir + "/tokens");
   metrics::Registry registry;
 

@@ -18,6 +18,12 @@ namespace {
 
 constexpr size_t kTokenBytes = 32;
 
+// Names that mean rights elsewhere (the MQTT access list, the registry's publishers): for services
+// alone, so that no device can come by one.
+constexpr std::array<std::string_view, 9> kServiceNames = {"stream",   "bridge",    "registry",
+                                                           "identity", "mlops",     "sidecar",
+                                                           "console",  "mosquitto", "module"};
+
 std::span<const uint8_t> BytesOf(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
@@ -40,6 +46,11 @@ Expected<std::string> Tokens::Create(std::string_view common_name,
   if (!IsValidId(common_name) || !IsValidUnit(organizational_unit)) {
     return Fail(ErrorCode::kInvalidArgument,
                 "name must be 1 to 48 of a-z, 0-9, '-'; ou service, device or operator");
+  }
+  if (organizational_unit != "service" &&
+      std::ranges::find(kServiceNames, common_name) != kServiceNames.end()) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "the name '" + std::string(common_name) + "' is for the service of that name");
   }
   std::array<uint8_t, kTokenBytes> random;
   if (RAND_bytes(random.data(), int(random.size())) != 1) {

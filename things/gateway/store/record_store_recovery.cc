@@ -104,6 +104,11 @@ Status RecordStore::Recover() {
     started = start();
   }
   if (!started) return started;
+  while (DiskBytes() > options_.max_bytes) {
+    auto dropped = DropOldest();
+    if (!dropped) return Fail(dropped.error());
+    if (!*dropped) break;
+  }
   for (const Loss& loss : unreported) ReportLoss(loss, options_.dir + "/" + TombstoneName(loss));
   ExplainGaps(&found);
   if (Status status = RemoveAcknowledged(); !status) return status;

@@ -1,0 +1,3 @@
+#include "cli/commands/command_line.h"
+
+int main(int argc, char** argv) { return edgeloop::commands::RunCommandLine(argc, argv); }
