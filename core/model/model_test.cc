@@ -5,16 +5,11 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <limits>
 #include <numbers>
-#include <sstream>
 
 #include "core/base/bytes.h"
-#include "core/dsp/statistics.h"
 #include "core/model/layout.h"
 #include "core/model/model_test_support.h"
 
@@ -399,45 +394,6 @@ TEST(ScoreTest, OverflowInTheNetworkIsReported) {
   Scratch scratch(m.workspace_bytes());
   float score = 0;
   EXPECT_EQ(m.Score(IntegerNoise(m.feature_count(), 4), scratch.span(), &score), Code::kNotFinite);
-}
-
-// Recorded vibration of a motor rig: mean and moments of whole records against the publisher-side
-// index (computed in double precision by others).
-TEST(RecordedDataTest, RmsAndKurtosisMatchTheIndex) {
-  const char* root = std::getenv("EDGELOOP_DATA_DIR");
-  const std::filesystem::path folder =
-      std::filesystem::path(root != nullptr ? root : EDGELOOP_SOURCE_DIR "/../shared/data") /
-      "adi_cbm_motor";
-  std::ifstream index(folder / "index.csv");
-  if (!index) GTEST_SKIP() << "no recorded data at " << folder << "; set EDGELOOP_DATA_DIR";
-  std::string line;
-  std::getline(index, line);
-  int records = 0;
-  while (std::getline(index, line)) {
-    std::vector<std::string> field;
-    std::istringstream cells(line);
-    for (std::string cell; std::getline(cells, cell, ',');) field.push_back(cell);
-    ASSERT_EQ(field.size(), 21U) << line;
-    std::ifstream file(folder / field[0], std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-    const std::size_t frames = std::stoul(field[3]);
-    ASSERT_EQ(bytes.size(), frames * 6) << field[0];
-    for (std::size_t axis = 0; axis < 3; ++axis) {
-      const double scale = std::stod(field[8 + 2 * axis]), offset = std::stod(field[9 + 2 * axis]);
-      std::vector<float> x(frames);
-      for (std::size_t i = 0; i < frames; ++i) {
-        std::int16_t raw = 0;
-        std::memcpy(&raw, &bytes[(i * 3 + axis) * 2], 2);
-        x[i] = static_cast<float>(raw * scale + offset);
-      }
-      dsp::RemoveMean(x);
-      const dsp::Statistics s = dsp::ComputeStatistics(x);
-      EXPECT_NEAR(s.rms, std::stod(field[14 + axis]), 6e-8) << field[0] << " axis " << axis;
-      EXPECT_NEAR(s.kurtosis, std::stod(field[17 + axis]), 2e-4) << field[0] << " axis " << axis;
-    }
-    ++records;
-  }
-  EXPECT_EQ(records, 24);
 }
 
 }  // namespace

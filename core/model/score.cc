@@ -1,6 +1,5 @@
 // Features to score: normalisation and network.
 #include <algorithm>
-#include <utility>
 
 #include "core/base/bytes.h"
 #include "core/base/math.h"

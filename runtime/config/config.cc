@@ -192,7 +192,7 @@ void Reader::Optional(std::string_view key, std::vector<std::string>* out) {
     return node_->Refuse(key, *found, "expected a list of texts, got " + Describe(*found));
   }
   std::vector<std::string> texts;
-  for (const Value& element : found->sequence) {
+  for (const Value& element : found->elements) {
     if (element.kind != Kind::kScalar) {
       return node_->Refuse(key, element, "expected a list of texts, got " + Describe(element));
     }
@@ -229,8 +229,8 @@ void Reader::List(std::string_view key, const std::function<void(Reader&)>& read
   if (found->kind != Kind::kSequence) {
     return node_->Refuse(key, *found, "expected a list, got " + Describe(*found));
   }
-  for (size_t i = 0; i < found->sequence.size() && !node_->Done(); ++i) {
-    node_->ReadMapping(found->sequence[i], node_->PathOf(key) + "[" + std::to_string(i) + "]",
+  for (size_t i = 0; i < found->elements.size() && !node_->Done(); ++i) {
+    node_->ReadMapping(found->elements[i], node_->PathOf(key) + "[" + std::to_string(i) + "]",
                        read);
   }
 }
@@ -243,7 +243,9 @@ void Reader::StringMap(std::string_view key,
     return node_->Refuse(key, *found, "expected a mapping, got " + Describe(*found));
   }
   std::vector<std::pair<std::string, std::string>> entries;
-  for (const auto& [name, value] : found->mapping) {
+  for (size_t i = 0; i < found->keys.size(); ++i) {
+    const std::string& name = found->keys[i];
+    const Value& value = found->elements[i];
     if (value.kind != Kind::kScalar) {
       return node_->Refuse(std::string(key) + "." + name, value,
                            "expected text, got " + Describe(value));
@@ -265,11 +267,13 @@ Status Reader::Finish() {
   Document& document = *node_->document;
   const std::string where = node_->path.empty() ? "" : " in '" + node_->path + "'";
   if (!node_->Done()) {
-    for (const auto& [key, value] : node_->value->mapping) {
+    for (size_t i = 0; i < node_->value->keys.size(); ++i) {
+      const std::string& key = node_->value->keys[i];
       if (std::ranges::find(node_->asked, key) != node_->asked.end()) continue;
       const std::string near = Nearest(key, node_->asked);
-      document.Refuse(value.line, "unknown key " + Quote(key) + where +
-                                      (near.empty() ? "" : "; did you mean '" + near + "'?"));
+      document.Refuse(node_->value->elements[i].line,
+                      "unknown key " + Quote(key) + where +
+                          (near.empty() ? "" : "; did you mean '" + near + "'?"));
       break;
     }
   }

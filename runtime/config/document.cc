@@ -96,11 +96,12 @@ class Builder : public YAML::EventHandler {
     }
     Level& level = levels_.back();
     if (level.value.kind == Value::Kind::kSequence) {
-      level.value.sequence.push_back(std::move(value));
+      level.value.elements.push_back(std::move(value));
     } else if (level.key) {
       // The line of a pair is that of its key: where a reader looks first.
       value.line = level.key_line;
-      level.value.mapping.emplace_back(std::move(*level.key), std::move(value));
+      level.value.keys.push_back(std::move(*level.key));
+      level.value.elements.push_back(std::move(value));
       level.key.reset();
     } else if (value.kind != Value::Kind::kScalar) {
       throw Refused{value.line, "a key must be a word"};
@@ -119,8 +120,8 @@ class Builder : public YAML::EventHandler {
 }  // namespace
 
 const Value* Value::Find(std::string_view key) const {
-  for (const auto& [name, value] : mapping) {
-    if (name == key) return &value;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i] == key) return &elements[i];
   }
   return nullptr;
 }

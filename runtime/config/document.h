@@ -4,7 +4,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "contracts/error/error.h"
@@ -20,8 +19,8 @@ struct Value {
   int line = 1;
   bool plain = false;  // an unquoted scalar: only these can be numbers and booleans
   std::string scalar;
-  std::vector<std::pair<std::string, Value>> mapping;  // keys are unique
-  std::vector<Value> sequence;
+  std::vector<std::string> keys;  // of a mapping: unique, one for each element
+  std::vector<Value> elements;
 
   const Value* Find(std::string_view key) const;
 };

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
 
 #include <atomic>
 #include <thread>
@@ -51,6 +53,30 @@ class HttpTest : public testing::Test {
         Client::Create({.port = server.port(), .tls = std::move(files), .max_body_bytes = 4000});
     EXPECT_TRUE(client) << client.error().message();
     return std::move(*client);
+  }
+
+  static std::string ChunkedBody(int chunk_bytes, int chunks) {
+    char size[16];
+    std::snprintf(size, sizeof size, "%x\r\n", static_cast<unsigned>(chunk_bytes));
+    std::string body;
+    for (int i = 0; i < chunks; ++i) {
+      body += size + std::string(static_cast<size_t>(chunk_bytes), 'x') + "\r\n";
+    }
+    return body + "0\r\n\r\n";
+  }
+  // The status of a POST to /v1/echo that our client would not send.
+  int RawStatus(const Server& server, const std::string& header, const std::string& body) {
+    auto context = tls::CreateClientContext(ca_.Issue("mlops"));
+    EXPECT_TRUE(context);
+    BIO* connection = BIO_new_ssl_connect(context->get());
+    BIO_set_conn_hostname(connection, ("127.0.0.1:" + std::to_string(server.port())).c_str());
+    const std::string request =
+        "POST /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + header + "\r\n\r\n" + body;
+    BIO_write(connection, request.data(), static_cast<int>(request.size()));
+    char answer[12] = {};  // "HTTP/1.1 413"
+    const int length = BIO_read(connection, answer, sizeof answer);
+    BIO_free_all(connection);
+    return length == sizeof answer ? std::stoi(std::string(answer + 9, 3)) : -1;
   }
 
   tls::TestCa ca_;
@@ -130,6 +156,10 @@ TEST_F(HttpTest, BodiesAreBounded) {
   ASSERT_TRUE(large) << large.error().message();
   EXPECT_EQ(large->status, 413);
   EXPECT_EQ(calls_, 1);
+  // Nor does a body without a length get through.
+  EXPECT_EQ(RawStatus(*server, "Transfer-Encoding: chunked", ChunkedBody(300, 10)), 413);
+  EXPECT_EQ(RawStatus(*server, "Transfer-Encoding: chunked", ChunkedBody(300, 3)), 201);
+  EXPECT_EQ(calls_, 2);
 
   const auto response = client->Send("GET", "/v1/large");
   ASSERT_FALSE(response);

@@ -96,33 +96,37 @@ struct Client::Impl {
   }
   void Run() {
     milliseconds backoff = kFirstBackoff;
-    int failures = 0;
     while (!Stopping()) {
       const int code = Connect();
       if (code == MOSQ_ERR_SUCCESS) {
         was_connected = false;
         Serve();
-        if (was_connected) {
-          backoff = kFirstBackoff;
-          failures = 0;
-        }
-      } else if (failures++ == 0) {  // once an outage
-        log::Warning("mqtt broker not reachable",
-                     {{"host", options.host}, {"port", options.port}, {"reason", Reason(code)}});
+        if (was_connected) backoff = kFirstBackoff;
+      } else {
+        WarnOnce("mqtt broker not reachable", Reason(code));
       }
       if (WaitToRetry(backoff)) break;
       backoff = std::min(2 * backoff, kMaxBackoff);
     }
   }
-  bool was_connected = false;  // of the client's thread
+  // One line an outage: an absent broker must not fill the log.
+  void WarnOnce(std::string_view what, std::string_view reason) {
+    if (warned) return;
+    warned = true;
+    log::Warning(what, {{"host", options.host}, {"port", options.port}, {"reason", reason}});
+  }
+  // Of the client's thread.
+  bool was_connected = false;
+  bool warned = false;
 
   static Impl& Of(void* object) { return *static_cast<Impl*>(object); }
   static void OnConnect(mosquitto*, void* object, int code) {
     Impl& self = Of(object);
     if (code != 0) {
-      log::Warning("mqtt broker refused us", {{"reason", mosquitto_connack_string(code)}});
+      self.WarnOnce("mqtt broker refused us", mosquitto_connack_string(code));
       return;
     }
+    self.warned = false;
     self.was_connected = true;
     self.connected = true;
     if (self.options.on_connected) self.options.on_connected();
@@ -130,7 +134,7 @@ struct Client::Impl {
   static void OnDisconnect(mosquitto*, void* object, int code) {
     Impl& self = Of(object);
     if (!self.connected.exchange(false)) {
-      if (code != 0) log::Warning("mqtt connection refused", {{"reason", Reason(code)}});
+      if (code != 0) self.WarnOnce("mqtt connection refused", Reason(code));
       return;
     }
     const std::string reason = code == 0 ? "disconnected" : Reason(code);
