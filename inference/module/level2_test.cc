@@ -56,6 +56,12 @@ TEST(Level2, HealthyScoresLowFaultyScoresHigh) {
   EXPECT_THAT(faulty->explanation(), HasSubstr("ch0.kurtosis +"));
 }
 
+TEST(Level2, ABeginningFaultIsExplainedByItsAlarmingWindows) {
+  const auto beginning = Infer(History(60, 1.0));
+  ASSERT_TRUE(beginning);
+  EXPECT_THAT(beginning->explanation(), HasSubstr("ch0.kurtosis +"));
+}
+
 TEST(Level2, AFaultFromTheFirstWindowOnIsSeenWithoutReference) {
   const auto faulty = Infer(History(0, 3));
   ASSERT_TRUE(faulty);

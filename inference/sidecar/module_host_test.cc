@@ -97,6 +97,20 @@ TEST_F(ModuleHostTest, TheModuleAnswersAndReturnsAfterBeingLost) {
   worker.join();
 }
 
+// docs/spec/module-socket.md
+TEST(ModuleSocket, WorkedExampleOfTheSpecification) {
+  v1::ModuleRequest request;
+  request.set_id(1);
+  request.set_device("a/b");
+  EXPECT_EQ(frame::Encode(request.SerializeAsString()),
+            std::string("\x07\0\0\0\x08\x01\x12\x03\x61\x2f\x62", 11));
+  v1::ModuleResponse response;
+  response.set_id(1);
+  response.set_error("no");
+  EXPECT_EQ(frame::Encode(response.SerializeAsString()),
+            std::string("\x06\0\0\0\x08\x01\x12\x02\x6e\x6f", 10));
+}
+
 TEST_F(ModuleHostTest, HostilePeersLoseTheirConnection) {
   Start({}, frame::Timeout(200));
   EXPECT_THAT(AskPeerThatSends(std::string("\xff\xff\xff\xff", 4), false), HasSubstr("more than"));
