@@ -156,7 +156,8 @@ Expected<v1::Inference> Infer(const v1::ModuleRequest& request) {
   }
   const size_t recent = std::max(recent_log_odds.size(), kFewestRecent);
   const double alarm_fraction = static_cast<double>(alarms) / static_cast<double>(recent);
-  const double ewma = Ewma(recent_log_odds, kEwmaWeight);
+  const double ewma = Ewma(recent_log_odds, kEwmaWeight) *
+                      static_cast<double>(recent_log_odds.size()) / static_cast<double>(recent);
   const double cusum = Cusum(recent_log_odds, kCusumAllowance, kCusumCeiling);
   const std::vector<Change> changes = FindChanges(request, first_recent);
   const double change = ChangeStrength(changes);
