@@ -142,7 +142,7 @@ plant_control: true
 model:
   name: motor
   window: 2048
-  hop: 1024
+  hop: 512
 
 # What each device may keep while the platform is away, in MiB.
 store_mib: 32
