@@ -4,10 +4,9 @@
 
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "cli/supervisor/supervisor.h"
-#include "runtime/http/client.h"
+#include "platform/services/identity/enrol.h"
 #include "runtime/process/child.h"
 #include "runtime/process/daemon.h"
 #include "runtime/tls/tls.h"
@@ -16,7 +15,6 @@ namespace edgeloop::site {
 namespace {
 
 constexpr size_t kMaxTokenBytes = 4096;
-constexpr size_t kMaxPemBytes = 64 << 10;
 constexpr auto kToolTimeout = std::chrono::seconds(20);
 // A certificate that ends sooner is asked for anew.
 constexpr long long kRenewBeforeSeconds = 7 * 24 * 3600;
@@ -87,26 +85,14 @@ Status Enrol(const IdentityAuthority& authority, const Layout& layout, const std
                         "--ou", UnitName(unit)},
                        layout.Run(name + ".token"));
   if (!token) return Fail(token.error());
-  auto request =
-      tls::CreateKeyAndRequest(files.key, name, UnitName(unit), {"localhost", "127.0.0.1"});
-  if (!request) return Fail(request.error());
-  auto client =
-      http::Client::Create({.port = authority.port,
-                            .tls = {.ca = AuthorityCertificate(authority), .cert = "", .key = ""}});
-  if (!client) return Fail(client.error());
-  const nlohmann::json body = {{"csr_pem", *request}, {"token", Trimmed(*token)}};
-  auto answer = (*client)->Call("POST", "/v1/enrol", body.dump());
-  if (!answer) return Fail(answer.error(), "enrolling " + name);
-  const auto json = nlohmann::json::parse(*answer, nullptr, false);
-  if (!json.is_object() || !json.contains("cert_pem") || !json.contains("ca_pem") ||
-      !json["cert_pem"].is_string() || !json["ca_pem"].is_string()) {
-    return Fail(ErrorCode::kCorrupt, "enrolling " + name + ": the answer holds no certificate");
-  }
-  // The certificate last: it is what makes the identity usable.
-  if (Status s = process::WriteFileAtomically(files.ca, json["ca_pem"].get<std::string>()); !s) {
-    return s;
-  }
-  return process::WriteFileAtomically(files.cert, json["cert_pem"].get<std::string>());
+  auto enrolled = identity::Enrol({.port = authority.port,
+                                   .ca_path = AuthorityCertificate(authority),
+                                   .name = name,
+                                   .ou = UnitName(unit),
+                                   .token = Trimmed(*token),
+                                   .out_dir = layout.Certs(name)});
+  if (!enrolled) return Fail(enrolled.error(), "enrolling " + name);
+  return {};
 }
 
 }  // namespace edgeloop::site

@@ -1,71 +1,81 @@
 #include "cli/site/service_configs.h"
 
+#include "contracts/topics/topics.h"
+
 namespace edgeloop::site {
 namespace {
 
 constexpr const char* kHost = "127.0.0.1";
-
-std::string Number(double value) {
-  std::string text = std::to_string(value);
-  return text;
-}
-
-}  // namespace
-
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      constexpr char kHex[] = "0123456789abcdef";
-      out += std::string("\\x") + kHex[(c >> 4) & 15] + kHex[c & 15];
-      continue;
-    }
-    out += c;
-  }
-  return out + "\"";
-}
-
-std::string ServiceConfigs::Common(const std::string& name) const {
-  const tls::Files files = access.layout.Identity(name);
-  return "# Written by `edgeloop up` at each start; change edgeloop.yaml instead.\n"
-         "tls: {ca: " +
-         Quoted(files.ca) + ", cert: " + Quoted(files.cert) + ", key: " + Quoted(files.key) +
-         "}\n" + "health: {host: " + kHost + ", port: " + std::to_string(access.HealthPort(name)) +
-         "}\n" + "log: {level: " + options.log_level + ", format: " + options.log_format + "}\n";
-}
-
-std::string ServiceConfigs::Listen(const std::string& name) const {
-  return std::string("listen: {host: ") + kHost +
-         ", port: " + std::to_string(access.ListenPort(name)) + "}\n";
-}
-
-namespace {
+constexpr const char* kWritten =
+    "# Written by `edgeloop up` at each start; change edgeloop.yaml instead.\n";
+constexpr int64_t kRetentionBytes = 2ll << 30;  // of a partition; the oldest segments go first
 
 std::string At(const char* key, int port) {
   return std::string(key) + ": {host: " + kHost + ", port: " + std::to_string(port) + "}\n";
 }
 
 std::string Bootstrap(int port) {
-  return std::string("stream: {bootstrap: \"") + kHost + ":" + std::to_string(port) + "\"}\n";
+  return "stream: {bootstrap: " + Quoted(std::string(kHost) + ":" + std::to_string(port)) + "}\n";
 }
 
 }  // namespace
 
+std::string Quoted(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += std::string("\\x") + kHex[(c >> 4) & 15] + kHex[c & 15];
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string ServiceConfigs::Log() const {
+  return "log: {level: " + options.log_level + ", format: " + options.log_format + "}\n";
+}
+
+std::string ServiceConfigs::Common(const std::string& name, const tls::Files& files) const {
+  return kWritten + ("tls: {ca: " + Quoted(files.ca) + ", cert: " + Quoted(files.cert)) +
+         ", key: " + Quoted(files.key) + "}\n" + At("health", access.HealthPort(name)) + Log();
+}
+
+std::string ServiceConfigs::Common(const std::string& name) const {
+  return Common(name, access.layout.Identity(name));
+}
+
+std::string ServiceConfigs::Listen(const std::string& name) const {
+  return At("listen", access.ListenPort(name));
+}
+
 std::string ServiceConfigs::Identity() const {
-  return Common("identity") + Listen("identity") +
-         "state_dir: " + Quoted(access.layout.Data("identity")) + "\n";
+  // The authority's own certificate is made with the authority.
+  const std::string dir = access.layout.Data("identity");
+  const tls::Files files = {
+      .ca = dir + "/ca.pem", .cert = dir + "/identity.pem", .key = dir + "/identity.key"};
+  return Common("identity", files) + Listen("identity") + "state_dir: " + Quoted(dir) + "\n";
 }
 
 std::string ServiceConfigs::Stream() const {
-  return Common("stream") + Listen("stream") + "data_dir: " + Quoted(access.layout.Data("stream")) +
-         "\n";
+  std::string text = Common("stream") + Listen("stream") +
+                     "data_dir: " + Quoted(access.layout.Data("stream")) + "\ntopics:\n";
+  for (const topics::Stream& topic : topics::kAll) {
+    text += "  - {name: " + std::string(topic.name) +
+            ", partitions: " + std::to_string(topic.partitions) + ", config: {" +
+            (topic.compacted ? "cleanup.policy: compact"
+                             : "retention.bytes: " + std::to_string(kRetentionBytes)) +
+            "}}\n";
+  }
+  return text;
 }
 
 std::string ServiceConfigs::Registry(const std::string& key_id) const {
   return Common("registry") + Listen("registry") +
-         "data_dir: " + Quoted(access.layout.Data("registry")) + "\n" +
-         "publishers:\n  - {cn: mlops, key_id: " + Quoted(key_id) +
+         "data_dir: " + Quoted(access.layout.Data("registry")) +
+         "\npublishers:\n  - {cn: mlops, key_id: " + Quoted(key_id) +
          ", public_key: " + Quoted(signing_public) + "}\n";
 }
 
@@ -75,7 +85,8 @@ std::string ServiceConfigs::Bridge() const {
 }
 
 std::string ServiceConfigs::Module() const {
-  return Common("module") + "socket: " + Quoted(module_socket) + "\n";
+  // It talks to its sidecar alone: no identity, no listener.
+  return kWritten + Log() + "socket: " + Quoted(module_socket) + "\n";
 }
 
 std::string ServiceConfigs::Sidecar() const {
@@ -86,21 +97,20 @@ std::string ServiceConfigs::Sidecar() const {
 std::string ServiceConfigs::Mlops() const {
   return Common("mlops") + Listen("mlops") + Bootstrap(access.ListenPort("stream")) +
          At("registry", access.ListenPort("registry")) +
-         "state_dir: " + Quoted(access.layout.Data("mlops")) + "\n" +
-         "signing_key: " + Quoted(signing_key) + "\n" + "model: {name: " + options.model_name +
+         "state_dir: " + Quoted(access.layout.Data("mlops")) +
+         "\nsigning_key: " + Quoted(signing_key) + "\nmodel: {name: " + options.model_name +
          ", window: " + std::to_string(options.window) + ", hop: " + std::to_string(options.hop) +
          "}\n";
 }
 
 std::string ServiceConfigs::Gateway(const GatewayOptions& gateway,
                                     const std::vector<std::string>& factory_models) const {
-  std::string text = Common(gateway.id) + "gateway_id: " + gateway.id + "\ngroup_id: edgeloop\n" +
-                     At("mqtt", access.ListenPort("mosquitto")) +
-                     At("registry", access.ListenPort("registry")) +
-                     "state_dir: " + Quoted(access.layout.Data(gateway.id)) + "\n" +
-                     "trusted_keys: [" + Quoted(signing_public) + "]\n" +
-                     "plant_control: " + (options.plant_control ? "true" : "false") + "\n" +
-                     "pace: " + Number(options.pace) + "\ndevices:\n";
+  std::string text =
+      Common(gateway.id) + "gateway_id: " + gateway.id + "\ngroup_id: edgeloop\n" +
+      At("mqtt", access.ListenPort("mosquitto")) + At("registry", access.ListenPort("registry")) +
+      "state_dir: " + Quoted(access.layout.Data(gateway.id)) + "\ntrusted_keys: [" +
+      Quoted(signing_public) + "]\nplant_control: " + (options.plant_control ? "true" : "false") +
+      "\npace: " + std::to_string(options.pace) + "\ndevices:\n";
   for (size_t i = 0; i < gateway.devices.size(); ++i) {
     const DeviceOptions& device = gateway.devices[i];
     text += "  - id: " + device.id + "\n    source: {";

@@ -29,7 +29,9 @@ struct ServiceConfigs {
                       const std::vector<std::string>& factory_models) const;
 
  private:
+  std::string Log() const;
   std::string Common(const std::string& name) const;
+  std::string Common(const std::string& name, const tls::Files& files) const;
   std::string Listen(const std::string& name) const;
 };
 

@@ -6,9 +6,9 @@
 
 #include "cli/site/enrolment.h"
 #include "cli/site/factory_model.h"
-#include "cli/site/mosquitto.h"
 #include "cli/site/service_configs.h"
 #include "cli/site/status_file.h"
+#include "platform/services/mqtt_broker/broker_config.h"
 #include "runtime/process/daemon.h"
 #include "runtime/signing/signing.h"
 
@@ -54,8 +54,8 @@ struct Site::Impl {
     access.ports.ForgetTaken();
     std::vector<std::string> listeners = {"identity.listen", "identity.health", "mosquitto.listen",
                                           "stream.listen",   "stream.health",   "registry.listen",
-                                          "registry.health", "bridge.health",   "module.health",
-                                          "sidecar.health",  "mlops.listen",    "mlops.health"};
+                                          "registry.health", "bridge.health",   "sidecar.health",
+                                          "mlops.listen",    "mlops.health"};
     for (const auto& gateway : options.gateways) listeners.push_back(gateway.id + ".health");
     for (const std::string& listener : listeners) {
       if (auto port = access.ports.Choose(listener); !port) return Fail(port.error());
@@ -118,12 +118,11 @@ struct Site::Impl {
   }
 
   Status StartMosquitto() {
-    const std::string acl_path = access.layout.root() + "/config/mosquitto.acl";
-    const std::string path = access.layout.root() + "/config/mosquitto.conf";
-    const MosquittoFiles files = MosquittoConfig(access, acl_path);
-    if (Status s = process::WriteFileAtomically(acl_path, files.acl, 0600); !s) return s;
-    if (Status s = process::WriteFileAtomically(path, files.config, 0600); !s) return s;
-    return Launch("mosquitto", {options.mosquitto, "-c", path});
+    auto path = mqtt_broker::WriteBrokerFiles(
+        {.port = access.ListenPort("mosquitto"), .tls = access.layout.Identity("mosquitto")},
+        access.layout.root() + "/config");
+    if (!path) return Fail(path.error());
+    return Launch("mosquitto", {options.mosquitto, "-c", *path});
   }
 
   Status StartGateway(const ServiceConfigs& configs, const GatewayOptions& gateway) {
@@ -154,8 +153,11 @@ struct Site::Impl {
     };
     daemon("identity", configs.Identity());
     steps.push_back({"certificates", [this] {
-                       for (const char* name : {"mosquitto", "stream", "registry", "bridge",
-                                                "module", "sidecar", "mlops"}) {
+                       if (Status s = Enrolled(std::string(kOperatorName), Unit::kOperator); !s) {
+                         return s;
+                       }
+                       for (const char* name :
+                            {"mosquitto", "stream", "registry", "bridge", "sidecar", "mlops"}) {
                          if (Status s = Enrolled(name, Unit::kService); !s) return s;
                        }
                        for (const auto& gateway : options.gateways) {

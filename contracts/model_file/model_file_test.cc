@@ -235,7 +235,7 @@ TEST(DefaultMotorPipelineTest, IsAWorkingFactoryModelAtEveryWindow) {
       ASSERT_TRUE(bytes) << window << " " << bytes.error().ToString();
       model::Model m;
       ASSERT_EQ(model::Model::Open(*bytes, &m), core::Code::kOk);
-      EXPECT_EQ(m.feature_count(), 22 * channels);
+      EXPECT_EQ(m.feature_count(), 13 * channels);
       const std::vector<std::string> names = FeatureNames(m);
       EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
     }
@@ -249,9 +249,9 @@ TEST(DefaultMotorPipelineTest, NamesAndScoreOfTheFactoryModel) {
   const std::vector<std::string> names = FeatureNames(m);
   EXPECT_EQ(names[0], "ch0.rms");
   EXPECT_EQ(names[5], "ch0.band0");
-  EXPECT_EQ(names[13], "ch0.dom0_hz");
-  EXPECT_EQ(names[22 + 18], "ch1.env.peak_hz");
-  EXPECT_EQ(names[65], "ch2.env.band2");
+  EXPECT_EQ(names[12], "ch0.band7");
+  EXPECT_EQ(names[13 + 3], "ch1.kurtosis");
+  EXPECT_EQ(names[38], "ch2.band7");
   Workspace workspace(m.workspace_bytes());
   const std::vector<float> samples(2048 * 3, 0.25F);  // silence on an offset
   std::vector<float> features(m.feature_count());

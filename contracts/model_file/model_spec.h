@@ -92,9 +92,9 @@ struct ModelSpec {
 Expected<std::vector<std::uint8_t>> Write(const ModelSpec& spec);
 Expected<ModelSpec> Read(std::span<const std::uint8_t> bytes);
 
-// The factory model: a pipeline of 22 features a channel for rotating machines, no network (score
+// The factory model: a pipeline of 13 features a channel for rotating machines, no network (score
 // 0, never alarms), named "factory". Training starts from it and adds normalisation and network.
-// Scale-type features (rms, peak, envelope rms, band powers) are natural logarithms, so that a
+// Scale-type features (rms, peak, band powers) are natural logarithms, so that a
 // linear model works on ratios and the sensor's sensitivity is only an offset.
 ModelSpec DefaultMotorPipeline(std::uint32_t sample_rate_hz, std::uint8_t channels,
                                std::uint32_t window, std::uint32_t hop);

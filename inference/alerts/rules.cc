@@ -105,8 +105,9 @@ class Condition {
     return facts.criticality;
   }
   Status At(size_t position, const std::string& message) const {
-    return Fail(ErrorCode::kInvalidArgument, "'" + when_.substr(0, 200) + "' at character " +
-                                                 std::to_string(position + 1) + ": " + message);
+    return Fail(ErrorCode::kInvalidArgument,
+                "'" + when_.substr(0, 200) + "' at character " +
+                    std::to_string(std::min(position, when_.size()) + 1) + ": " + message);
   }
 
   const std::string when_;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 namespace edgeloop::frame {
@@ -72,6 +73,7 @@ TEST_F(SocketTest, TimesOutIsInterruptedAndSeesTheEnd) {
   auto listener = Listener::Create(path());
   ASSERT_TRUE(listener);
   EXPECT_EQ(Listener::Create(path()).error().code(), ErrorCode::kAlreadyExists);
+  EXPECT_TRUE(listener->Accept(interrupt_, kSoon));  // the look whether it is alive
   EXPECT_EQ(listener->Accept(interrupt_, Timeout(1)).error().code(), ErrorCode::kTimeout);
   {
     auto client = Connect(path());
@@ -91,13 +93,12 @@ TEST_F(SocketTest, ReplacesWhatNobodyListensOnButNoFile) {
   {
     auto abandoned = Listener::Create(path());
     ASSERT_TRUE(abandoned);
-    std::filesystem::rename(path(), path() + ".old");
-    std::filesystem::copy_file("/dev/null", path());
+    std::filesystem::rename(path(), path() + ".old");  // as if its process had been killed
   }
   EXPECT_FALSE(std::filesystem::exists(path()));
   std::filesystem::rename(path() + ".old", path());
   EXPECT_TRUE(Listener::Create(path()));
-  std::filesystem::copy_file("/proc/self/comm", path());
+  std::ofstream(path()) << "a file";
   auto refused = Listener::Create(path());
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message(), HasSubstr("is no socket"));

@@ -64,7 +64,8 @@ Status Check(const v1::ModuleRequest& request) {
   return {};
 }
 
-// Median of each feature in the recent windows against the device's own earlier ones. Those that
+// Median of each feature in the recent windows (of those that alarm, where they are enough to tell
+// what a beginning fault looks like) against the device's own earlier ones. Earlier windows that
 // alarmed or ran with the contactor open are left out of the reference where enough others remain.
 std::vector<Change> FindChanges(const v1::ModuleRequest& request, int first_recent) {
   std::vector<int> reference;
@@ -77,13 +78,19 @@ std::vector<Change> FindChanges(const v1::ModuleRequest& request, int first_rece
     for (int i = 0; i < first_recent; ++i) reference.push_back(i);
   }
   if (reference.size() < kFewestReference) return {};
+  std::vector<int> judged;
+  for (int i = first_recent; i < request.history_size(); ++i) {
+    if (request.history(i).alarm()) judged.push_back(i);
+  }
+  if (judged.size() < kFewestRecent) {
+    judged.clear();
+    for (int i = first_recent; i < request.history_size(); ++i) judged.push_back(i);
+  }
   std::vector<Change> changes;
   for (int f = 0; f < request.history(0).features_size(); ++f) {
     std::vector<double> earlier, recent;
     for (int i : reference) earlier.push_back(request.history(i).features(f));
-    for (int i = first_recent; i < request.history_size(); ++i) {
-      recent.push_back(request.history(i).features(f));
-    }
+    for (int i : judged) recent.push_back(request.history(i).features(f));
     const double center = Median(earlier);
     // A feature that never moved would give any move an infinite weight.
     const double floor = 1e-9 + 0.01 * std::abs(center);
@@ -156,7 +163,8 @@ Expected<v1::Inference> Infer(const v1::ModuleRequest& request) {
   }
   const size_t recent = std::max(recent_log_odds.size(), kFewestRecent);
   const double alarm_fraction = static_cast<double>(alarms) / static_cast<double>(recent);
-  const double ewma = Ewma(recent_log_odds, kEwmaWeight);
+  const double ewma = Ewma(recent_log_odds, kEwmaWeight) *
+                      static_cast<double>(recent_log_odds.size()) / static_cast<double>(recent);
   const double cusum = Cusum(recent_log_odds, kCusumAllowance, kCusumCeiling);
   const std::vector<Change> changes = FindChanges(request, first_recent);
   const double change = ChangeStrength(changes);

@@ -67,7 +67,7 @@ Expected<Recovered> Recover(const kafka::ConnectionOptions& stream, milliseconds
   const auto telemetry = std::ranges::find(*topics, topics::kTelemetry, &kafka::TopicInfo::name);
   if (telemetry == topics->end()) return Fail(ErrorCode::kNotFound, "no topic edgeloop.telemetry");
 
-  auto consumer = kafka::Consumer::Create({.connection = stream});
+  auto consumer = kafka::Consumer::Create({.connection = stream, .group = ""});
   if (!consumer) return Fail(consumer.error());
   Recovered recovered;
   Tail positions(**consumer, patience);

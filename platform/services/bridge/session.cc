@@ -1,5 +1,6 @@
 #include "platform/services/bridge/session.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "contracts/events/cloud_event.h"
@@ -50,9 +51,23 @@ Session::Session(const SessionOptions& options, Recovered recovered, BridgeMetri
 
 Expected<std::unique_ptr<Session>> Session::Start(const SessionOptions& options,
                                                   BridgeMetrics& metrics) {
-  auto admin = kafka::Admin::Create(options.stream);
+  if (auto ok = CreateMissingTopics(options.stream); !ok) return Fail(ok.error());
+  auto recovered = Recover(options.stream, kStreamPatience);
+  if (!recovered) return Fail(recovered.error(), "recovery");
+  std::unique_ptr<Session> session(new Session(options, std::move(*recovered), metrics));
+  if (auto ok = session->Connect(); !ok) return Fail(ok.error());
+  return session;
+}
+
+Status Session::CreateMissingTopics(const kafka::ConnectionOptions& connection) {
+  auto admin = kafka::Admin::Create(connection);
   if (!admin) return Fail(admin.error());
+  const auto present = (*admin)->ListTopics(kStreamPatience);
+  if (!present) return Fail(present.error(), "topics of the stream");
   for (const topics::Stream& stream : topics::kAll) {
+    if (std::ranges::find(*present, stream.name, &kafka::TopicInfo::name) != present->end()) {
+      continue;
+    }
     std::vector<std::pair<std::string, std::string>> config;
     if (stream.compacted) config.emplace_back("cleanup.policy", "compact");
     if (auto ok = (*admin)->CreateTopic(stream.name, stream.partitions, config, kStreamPatience);
@@ -60,11 +75,7 @@ Expected<std::unique_ptr<Session>> Session::Start(const SessionOptions& options,
       return Fail(ok.error(), "topic " + std::string(stream.name));
     }
   }
-  auto recovered = Recover(options.stream, kStreamPatience);
-  if (!recovered) return Fail(recovered.error(), "recovery");
-  std::unique_ptr<Session> session(new Session(options, std::move(*recovered), metrics));
-  if (auto ok = session->Connect(); !ok) return Fail(ok.error());
-  return session;
+  return {};
 }
 
 Status Session::Connect() {
@@ -120,7 +131,7 @@ Status Session::Connect() {
 }
 
 Session::~Session() {
-  if (mqtt_ && reporter_.joinable()) {
+  if (reporter_.joinable()) {
     closed_ = true;
     if (auto ok = producer_->Flush(3s); !ok) {
       log::Warning("records not acknowledged at the end; devices will resend them",
@@ -135,8 +146,11 @@ Session::~Session() {
   if (reporter_.joinable()) reporter_.join();
   if (forwarder_.joinable()) forwarder_.join();
   if (mqtt_) mqtt_->Stop();
-  // Callbacks of the producer use this object: it goes first.
-  producer_.reset();
+  if (producer_) {
+    (void)producer_->Flush(1s);  // the last checkpoint
+    failed_ = true;              // what is left is given up, quietly
+    producer_.reset();           // its callbacks use this object
+  }
 }
 
 void Session::Subscribe() {
@@ -235,16 +249,25 @@ void Session::SendAcks() {
 }
 
 void Session::WriteCheckpoint() {
+  // One at a time, so that they do not pile up while the stream is away.
+  if (checkpoint_on_its_way_) return;
   v1::Positions positions;
   if (!ledger_.Checkpoint(&positions)) return;
   positions.set_at_ns(uint64_t(NowNs()));
-  const std::string value = positions.SerializeAsString();
-  const auto written = producer_->ProduceSync(
-      {.topic = topics::kPositions, .key = kCheckpointKey, .value = value}, 2s);
-  if (!written) {
+  checkpoint_on_its_way_ = true;
+  const auto failed = [this](const Error& error) {
+    checkpoint_on_its_way_ = false;
     ledger_.CheckpointFailed();
-    log::Warning("positions not written", {{"reason", written.error().message()}});
-  }
+    log::Warning("positions not written", {{"reason", error.message()}});
+  };
+  const std::string value = positions.SerializeAsString();
+  const Status queued = producer_->Produce(
+      {.topic = topics::kPositions, .key = kCheckpointKey, .value = value, .headers = {}},
+      [this, failed](Expected<kafka::Position> written) {
+        if (!written) return failed(written.error());
+        checkpoint_on_its_way_ = false;
+      });
+  if (!queued) failed(queued.error());
 }
 
 void Session::ForwardCommands() {

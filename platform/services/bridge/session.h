@@ -40,6 +40,7 @@ class Session {
  private:
   Session(const SessionOptions& options, Recovered recovered, BridgeMetrics& metrics);
   Status Connect();
+  static Status CreateMissingTopics(const kafka::ConnectionOptions& stream);
   Status Produce(const v1::TelemetryRecord& record);
   void DeadLetter(std::string_view topic, std::string_view payload, std::string_view reason);
   void Subscribe();
@@ -64,6 +65,7 @@ class Session {
   std::atomic<bool> closed_ = false;  // takes no more messages
   std::atomic<bool> failed_ = false;  // what is durable is no longer known
   std::atomic<bool> forget_births_ = false;
+  std::atomic<bool> checkpoint_on_its_way_ = false;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stopping_ = false;

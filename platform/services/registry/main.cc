@@ -76,7 +76,8 @@ Status Run(const process::Invocation& invocation) {
   auto server = http::Server::Create({.host = options->host,
                                       .port = options->port,
                                       .tls = options->common.tls,
-                                      .max_body_bytes = kMaxModelBytes});
+                                      .max_body_bytes = kMaxModelBytes,
+                                      .threads = 4});
   if (!server) return Fail(server.error());
   registry::AddRoutes(**server, registry, metrics);
   if (auto ok = (*server)->Start(); !ok) return Fail(ok.error(), "listen");

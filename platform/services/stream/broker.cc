@@ -40,16 +40,20 @@ Expected<std::unique_ptr<Broker>> Broker::Create(BrokerOptions options) {
   auto loop = EventLoop::Create();
   if (!loop) return Fail(loop.error());
   broker->loop_ = std::move(*loop);
-  SslCtxPtr tls;
+  tls::SslCtxPtr tls;
   if (options.tls) {
-    auto context = CreateServerContext(*options.tls);
+    auto context = tls::CreateServerContext(*options.tls);
     if (!context) return Fail(context.error());
     tls = std::move(*context);
   }
   Broker* self = broker.get();
   const Core::Notice notice = options.notice ? options.notice : [](bool, const std::string&) {};
+  if (options.metrics == nullptr) {
+    broker->own_metrics_ = std::make_unique<metrics::Registry>();
+    options.metrics = broker->own_metrics_.get();
+  }
   auto core = Core::Create(
-      *broker->loop_, fs, options.core, RandomSeed(),
+      *broker->loop_, fs, *options.metrics, options.core, RandomSeed(),
       [self](RequestSlot slot, std::vector<uint8_t> frame) {
         if (self->server_) self->server_->Respond(slot, std::move(frame));
       },
@@ -63,7 +67,9 @@ Expected<std::unique_ptr<Broker>> Broker::Create(BrokerOptions options) {
       [self](RequestSlot slot, const Peer& peer, std::vector<uint8_t> frame) {
         return self->core_->Handle(slot, peer, std::move(frame));
       },
-      [notice](const std::string& text) { notice(false, text); });
+      [notice](const std::string& text) { notice(false, text); },
+      [connections = options.metrics->AddGauge("stream_connections", "Open connections")](
+          size_t count) mutable { connections.Set(static_cast<double>(count)); });
   if (!server) return Fail(server.error());
   broker->server_ = std::move(*server);
   if (options.core.advertised_port == 0) {
@@ -75,9 +81,9 @@ Expected<std::unique_ptr<Broker>> Broker::Create(BrokerOptions options) {
   return broker;
 }
 
-edgeloop::Status Broker::CreateTopics(const std::vector<TopicSpec>& topics) {
+Status Broker::CreateTopics(const std::vector<TopicSpec>& topics) {
   // Before the loop has a thread: this one runs it until all are decided.
-  edgeloop::Status result;
+  Status result;
   for (const TopicSpec& topic : topics) {
     if (core_->FindTopic(topic.name) != nullptr) continue;
     core_->CreateTopic(
@@ -103,22 +109,6 @@ Broker::~Broker() {
   core_.reset();
   server_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
-}
-
-BrokerStatus Broker::Status() {
-  std::promise<BrokerStatus> promise;
-  loop_->Post([&] {
-    BrokerStatus status{.counters = core_->counters(),
-                        .connections = server_->connection_count(),
-                        .topics = core_->topics().size(),
-                        .groups = core_->groups().List().size()};
-    for (const auto& [name, topic] : core_->topics()) {
-      for (const auto& partition : topic.partitions)
-        status.log_bytes += partition->log->size_bytes();
-    }
-    promise.set_value(status);
-  });
-  return promise.get_future().get();
 }
 
 void Broker::CleanLogs() {

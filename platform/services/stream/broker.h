@@ -22,18 +22,11 @@ struct TopicSpec {
 
 struct BrokerOptions {
   ServerOptions listen;
-  CoreOptions core;               // advertised_port 0: the port listened on
-  std::optional<TlsFiles> tls;    // nullopt: plain TCP, for tests on one machine
-  std::vector<TopicSpec> topics;  // created at start when missing
-  Core::Notice notice;            // lines for the operator; called on the loop's thread
-};
-
-struct BrokerStatus {
-  CoreCounters counters;
-  size_t connections = 0;
-  size_t topics = 0;
-  size_t groups = 0;
-  uint64_t log_bytes = 0;
+  CoreOptions core;                      // advertised_port 0: the port listened on
+  std::optional<tls::Files> tls;         // nullopt: plain TCP, for tests on one machine
+  std::vector<TopicSpec> topics;         // created at start when missing
+  metrics::Registry* metrics = nullptr;  // null: counted for nobody
+  Core::Notice notice;                   // lines for the operator; called on the loop's thread
 };
 
 class Broker {
@@ -44,16 +37,15 @@ class Broker {
   ~Broker();
 
   uint16_t port() const { return server_->port(); }
-  // Asks the loop, from any other thread.
-  BrokerStatus Status();
   // Applies retention and compaction now and waits for it.
   void CleanLogs();
 
  private:
   Broker() = default;
-  edgeloop::Status CreateTopics(const std::vector<TopicSpec>& topics);
+  Status CreateTopics(const std::vector<TopicSpec>& topics);
 
   int lock_fd_ = -1;
+  std::unique_ptr<metrics::Registry> own_metrics_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<Server> server_;

@@ -46,8 +46,20 @@ std::string EncodeOffset(const CommittedOffset& offset) {
 
 }  // namespace
 
-Core::Core(EventLoop& loop, fs::FileSystem& fs, const CoreOptions& options, uint64_t random,
-           Send send, Notice notice)
+CoreMetrics::CoreMetrics(metrics::Registry& registry)
+    : requests(registry.AddCounter("stream_requests_total", "Requests received")),
+      produced_batches(
+          registry.AddCounter("stream_produced_batches_total", "Record batches made durable")),
+      produced_bytes(registry.AddCounter("stream_produced_bytes_total", "Their bytes")),
+      fetched_bytes(registry.AddCounter("stream_fetched_bytes_total", "Record bytes sent")),
+      storage_errors(
+          registry.AddCounter("stream_storage_errors_total", "Writes that the storage refused")),
+      topics(registry.AddGauge("stream_topics", "Topics")),
+      log_bytes(
+          registry.AddGauge("stream_log_bytes", "Size of all logs, at the last housekeeping")) {}
+
+Core::Core(EventLoop& loop, fs::FileSystem& fs, metrics::Registry& metrics,
+           const CoreOptions& options, uint64_t random, Send send, Notice notice)
     : loop_(loop),
       fs_(fs),
       options_(options),
@@ -55,7 +67,8 @@ Core::Core(EventLoop& loop, fs::FileSystem& fs, const CoreOptions& options, uint
       send_(std::move(send)),
       notice_(std::move(notice)),
       groups_(loop, options.groups, random),
-      fetches_(*this) {}
+      fetches_(*this),
+      metrics_(metrics) {}
 
 Core::~Core() {
   loop_.Cancel(&housekeeping_);
@@ -70,10 +83,10 @@ Core::~Core() {
 }
 
 Expected<std::unique_ptr<Core>> Core::Create(EventLoop& loop, fs::FileSystem& fs,
-                                             const CoreOptions& options, uint64_t random, Send send,
-                                             Notice notice) {
+                                             metrics::Registry& metrics, const CoreOptions& options,
+                                             uint64_t random, Send send, Notice notice) {
   std::unique_ptr<Core> core(
-      new Core(loop, fs, options, random, std::move(send), std::move(notice)));
+      new Core(loop, fs, metrics, options, random, std::move(send), std::move(notice)));
   if (auto status = core->Load(); !status) return Fail(status.error(), options.data_dir);
   return core;
 }
@@ -117,6 +130,7 @@ Status Core::Load() {
     meta_->Put(kClusterIdKey, cluster_id_);
     if (auto status = meta_->Sync(); !status) return status;
   }
+  UpdateGauges();
   for (const std::string& note : report.notes) Note(false, "recovery: " + note);
   for (const std::string& damage : report.damage) Note(true, "recovery: " + damage);
   return RemoveOrphans();
@@ -189,7 +203,7 @@ Status Core::RemoveOrphans() {
 }
 
 bool Core::Handle(RequestSlot slot, const Peer& peer, std::vector<uint8_t> frame) {
-  ++counters_.requests;
+  metrics_.requests.Add();
   return DispatchRequest(*this, slot, peer, std::move(frame));
 }
 
@@ -257,6 +271,7 @@ void Core::CreateTopic(const std::string& name, int32_t partitions, TopicConfig 
             if (!status) return done({KafkaError::kKafkaStorageError, status.error().message()});
             std::string key = topic->name;
             topics_.emplace(std::move(key), std::move(*topic));
+            UpdateGauges();
             done({});
           });
     });
@@ -285,6 +300,7 @@ void Core::DeleteTopic(const std::string& name, TopicDone done) {
         // Its files go with the worker, which alone writes; the name is free at once.
         auto removed = std::make_unique<Topic>(std::move(topics_.at(name)));
         topics_.erase(name);
+        UpdateGauges();
         const std::string trash = options_.data_dir + "/trash/" + std::to_string(next_trash_++);
         worker_.Post([this, trash, removed = std::move(removed)](CommitGroup&) mutable {
           const std::string dir = TopicDir(removed->name);
@@ -349,7 +365,7 @@ void Core::CommitOffsets(const std::string& group_id, std::vector<OffsetChange> 
 }
 
 void Core::ReportStorage(bool ok, const std::string& detail) {
-  if (!ok) ++counters_.storage_errors;
+  if (!ok) metrics_.storage_errors.Add();
   if (ok == !storage_failing_) return;
   storage_failing_ = !ok;
   if (ok) {
@@ -359,6 +375,15 @@ void Core::ReportStorage(bool ok, const std::string& detail) {
   }
 }
 
+void Core::UpdateGauges() {
+  uint64_t bytes = 0;
+  for (const auto& [name, topic] : topics_) {
+    for (const auto& partition : topic.partitions) bytes += partition->log->size_bytes();
+  }
+  metrics_.topics.Set(static_cast<double>(topics_.size()));
+  metrics_.log_bytes.Set(static_cast<double>(bytes));
+}
+
 void Core::StartHousekeeping() {
   housekeeping_ = loop_.RunAfter(options_.limits.retention_check_ms,
                                  [this] { CleanLogs([this] { StartHousekeeping(); }); });
@@ -366,6 +391,7 @@ void Core::StartHousekeeping() {
 
 void Core::CleanLogs(std::move_only_function<void()> done) {
   const int64_t now_ms = WallClockMs();
+  UpdateGauges();
   const auto old_offsets = groups_.ForgetOld(now_ms - options_.limits.offsets_retention_ms);
   // One task a log: producers wait for one of them at most.
   for (auto& [name, topic] : topics_) {

@@ -19,6 +19,7 @@
 #include "platform/services/stream/net/server.h"
 #include "platform/services/stream/storage_worker.h"
 #include "platform/services/stream/topic.h"
+#include "runtime/metrics/metrics.h"
 
 namespace edgeloop::stream {
 
@@ -43,12 +44,16 @@ struct CoreOptions {
   GroupLimits groups;
 };
 
-struct CoreCounters {
-  uint64_t requests = 0;
-  uint64_t produced_batches = 0;
-  uint64_t produced_bytes = 0;
-  uint64_t fetched_bytes = 0;
-  uint64_t storage_errors = 0;
+struct CoreMetrics {
+  explicit CoreMetrics(metrics::Registry& registry);
+
+  metrics::Counter requests;
+  metrics::Counter produced_batches;
+  metrics::Counter produced_bytes;
+  metrics::Counter fetched_bytes;
+  metrics::Counter storage_errors;
+  metrics::Gauge topics;
+  metrics::Gauge log_bytes;  // as of the last housekeeping
 };
 
 struct Request {
@@ -70,6 +75,7 @@ class Core {
 
   // Opens the data directory and recovers it. `random` seeds ids (cluster, members).
   static Expected<std::unique_ptr<Core>> Create(EventLoop& loop, fs::FileSystem& fs,
+                                                metrics::Registry& metrics,
                                                 const CoreOptions& options, uint64_t random,
                                                 Send send, Notice notice);
   ~Core();
@@ -85,7 +91,7 @@ class Core {
   StorageWorker& worker() { return worker_; }
   GroupCoordinator& groups() { return groups_; }
   FetchQueue& fetches() { return fetches_; }
-  CoreCounters& counters() { return counters_; }
+  CoreMetrics& metrics() { return metrics_; }
   const std::map<std::string, Topic, std::less<>>& topics() const { return topics_; }
   void Note(bool error, const std::string& text) { notice_(error, text); }
 
@@ -121,8 +127,8 @@ class Core {
   void CleanLogs(std::move_only_function<void()> done);
 
  private:
-  Core(EventLoop& loop, fs::FileSystem& fs, const CoreOptions& options, uint64_t random, Send send,
-       Notice notice);
+  Core(EventLoop& loop, fs::FileSystem& fs, metrics::Registry& metrics, const CoreOptions& options,
+       uint64_t random, Send send, Notice notice);
   Status Load();
   Status LoadTopic(const std::string& name, std::string_view text, RecoveryReport* report);
   void LoadOffset(std::string_view key, std::string_view value);
@@ -130,6 +136,7 @@ class Core {
   Status OpenPartitions(Topic* topic, size_t count, RecoveryReport* report);
   std::string TopicDir(const std::string& name) const;
   size_t partition_count() const;
+  void UpdateGauges();
 
   EventLoop& loop_;
   fs::FileSystem& fs_;
@@ -147,7 +154,7 @@ class Core {
   int64_t reserved_producer_ids_ = 0;  // ids below are durable as given out
   GroupCoordinator groups_;
   FetchQueue fetches_;
-  CoreCounters counters_;
+  CoreMetrics metrics_;
   bool storage_failing_ = false;
   EventLoop::Timer housekeeping_;
   StorageWorker worker_;  // the last: its thread ends before the rest goes

@@ -125,7 +125,7 @@ bool FetchQueue::TryAnswer(const FetchRequest& request, bool time_is_over) {
   }
   const bool enough = total >= static_cast<size_t>(std::max(request.min_bytes, 0));
   if (!enough && !failed && !time_is_over) return false;
-  core_.counters().fetched_bytes += total;
+  core_.metrics().fetched_bytes.Add(static_cast<double>(total));
   core_.Respond(request.slot, std::move(out).Take());
   return true;
 }

@@ -124,8 +124,8 @@ void Publish(Core& core, const ProduceWork& work) {
       if (part.error == KafkaError::kNone) {
         core.ReportStorage(true, "");
         if (part.result.code == AppendCode::kOk) {
-          ++core.counters().produced_batches;
-          core.counters().produced_bytes += part.batch.size();
+          core.metrics().produced_batches.Add();
+          core.metrics().produced_bytes.Add(static_cast<double>(part.batch.size()));
         }
         core.fetches().Wake(*part.partition);
       } else if (part.error == KafkaError::kKafkaStorageError) {

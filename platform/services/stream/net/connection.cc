@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -29,6 +30,8 @@ bool RunsAlone(std::span<const uint8_t> frame) {
 }
 
 }  // namespace
+
+void SslDeleter::operator()(ssl_st* ssl) const { SSL_free(ssl); }
 
 Connection::Connection(Server& server, uint64_t id, int fd, SslPtr ssl, std::string host)
     : server_(server),
@@ -111,12 +114,18 @@ bool Connection::Handshake() {
       write_wants_output_ = true;
       return true;
     }
-    close_reason_ = "TLS handshake failed: " + TakeTlsError();
+    close_reason_ = "TLS handshake failed: " + tls::LastOpensslError();
     return false;
   }
-  const PeerIdentity identity = PeerOf(ssl_.get());
-  peer_.principal = identity.common_name;
-  if (identity.organizational_unit == kDeviceUnit) {
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      SSL_get1_peer_certificate(ssl_.get()), &X509_free);
+  auto identity = tls::PeerOf(certificate.get());
+  if (!identity) {
+    close_reason_ = identity.error().message();
+    return false;
+  }
+  peer_.principal = identity->common_name;
+  if (identity->organizational_unit == kDeviceUnit) {
     close_reason_ = "devices (OU=device) never talk to the stream";
     return false;
   }

@@ -7,7 +7,14 @@
 
 #include "platform/services/stream/net/server.h"
 
+struct ssl_st;
+
 namespace edgeloop::stream {
+
+struct SslDeleter {
+  void operator()(ssl_st* ssl) const;
+};
+using SslPtr = std::unique_ptr<ssl_st, SslDeleter>;
 
 class Connection final : public FdHandler {
  public:

@@ -42,23 +42,30 @@ class Server::Acceptor final : public FdHandler {
   Server& server_;
 };
 
-Server::Server(EventLoop& loop, const ServerOptions& options, SslCtxPtr tls, OnRequest on_request,
-               OnNotice on_notice)
+Server::Server(EventLoop& loop, const ServerOptions& options, tls::SslCtxPtr tls,
+               OnRequest on_request, OnNotice on_notice, OnCount on_count)
     : loop_(loop),
       options_(options),
       tls_(std::move(tls)),
       on_request_(std::move(on_request)),
       on_notice_(std::move(on_notice)),
+      on_count_(std::move(on_count)),
       acceptor_(std::make_unique<Acceptor>(*this)),
-      read_buffer_(kReadBufferBytes) {}
+      read_buffer_(kReadBufferBytes) {
+  if (tls_) {
+    // A write may be taken in part and go on from another place in memory.
+    SSL_CTX_set_mode(tls_.get(),
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  }
+}
 
 Server::~Server() { Close(); }
 
 Expected<std::unique_ptr<Server>> Server::Create(EventLoop& loop, const ServerOptions& options,
-                                                 SslCtxPtr tls, OnRequest on_request,
-                                                 OnNotice on_notice) {
-  std::unique_ptr<Server> server(
-      new Server(loop, options, std::move(tls), std::move(on_request), std::move(on_notice)));
+                                                 tls::SslCtxPtr tls, OnRequest on_request,
+                                                 OnNotice on_notice, OnCount on_count) {
+  std::unique_ptr<Server> server(new Server(loop, options, std::move(tls), std::move(on_request),
+                                            std::move(on_notice), std::move(on_count)));
   const std::string place = options.host + ":" + std::to_string(options.port);
   const addrinfo hints{.ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;
@@ -120,14 +127,16 @@ void Server::Accept() {
   if (tls_) {
     ssl.reset(SSL_new(tls_.get()));
     if (!ssl || SSL_set_fd(ssl.get(), fd) != 1) {
-      on_notice_("connection from " + host + " refused: " + TakeTlsError());
+      on_notice_("connection from " + host + " refused: " + tls::LastOpensslError());
       ::close(fd);
       return;
     }
   }
   const uint64_t id = next_connection_++;
   auto connection = std::make_unique<Connection>(*this, id, fd, std::move(ssl), host);
-  if (connection->Start()) connections_.emplace(id, std::move(connection));
+  if (!connection->Start()) return;
+  connections_.emplace(id, std::move(connection));
+  on_count_(connections_.size());
 }
 
 void Server::Respond(RequestSlot slot, std::vector<uint8_t> frame) {
@@ -140,6 +149,7 @@ void Server::Remove(uint64_t connection) {
   if (found == connections_.end()) return;
   const std::unique_ptr<Connection> removed = std::move(found->second);
   connections_.erase(found);
+  on_count_(connections_.size());
 }
 
 void Server::ReleaseBytes(size_t bytes) {

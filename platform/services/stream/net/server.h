@@ -11,7 +11,7 @@
 
 #include "contracts/error/error.h"
 #include "platform/services/stream/net/event_loop.h"
-#include "platform/services/stream/net/tls.h"
+#include "runtime/tls/tls.h"
 
 namespace edgeloop::stream {
 
@@ -53,13 +53,15 @@ class Server {
   using OnNotice = std::function<void(const std::string&)>;
 
   // `tls` null: plain TCP.
+  // How many connections are open, when that changes.
+  using OnCount = std::function<void(size_t)>;
+
   static Expected<std::unique_ptr<Server>> Create(EventLoop& loop, const ServerOptions& options,
-                                                  SslCtxPtr tls, OnRequest on_request,
-                                                  OnNotice on_notice);
+                                                  tls::SslCtxPtr tls, OnRequest on_request,
+                                                  OnNotice on_notice, OnCount on_count);
   ~Server();
 
   uint16_t port() const { return port_; }
-  size_t connection_count() const { return connections_.size(); }
 
   // The response, frame length included; empty when the request wants none. A slot is answered
   // once; what comes for a connection that has gone is dropped.
@@ -71,8 +73,8 @@ class Server {
   friend class Connection;
   class Acceptor;
 
-  Server(EventLoop& loop, const ServerOptions& options, SslCtxPtr tls, OnRequest on_request,
-         OnNotice on_notice);
+  Server(EventLoop& loop, const ServerOptions& options, tls::SslCtxPtr tls, OnRequest on_request,
+         OnNotice on_notice, OnCount on_count);
   void Accept();
   void Remove(uint64_t connection);
   void HoldBytes(size_t bytes) { held_bytes_ += bytes; }
@@ -81,9 +83,10 @@ class Server {
 
   EventLoop& loop_;
   const ServerOptions options_;
-  const SslCtxPtr tls_;
+  const tls::SslCtxPtr tls_;
   const OnRequest on_request_;
   const OnNotice on_notice_;
+  const OnCount on_count_;
   int listen_fd_ = -1;
   uint64_t listen_watch_ = 0;
   uint16_t port_ = 0;
