@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 #include "platform/services/stream/log/crc32c.h"
 #include "platform/services/stream/log/test_batch.h"
 
@@ -73,6 +75,22 @@ TEST(RecordBatchTest, CommitMarkTellsDistanceAndNoticesDamage) {
     const auto parsed = ParseBatchHeader(damaged);
     EXPECT_TRUE(!parsed || !CommitDistance(*parsed)) << "byte " << byte;
   }
+}
+
+// The worked example of docs/spec/stream-log.md.
+TEST(RecordBatchTest, SpecExample) {
+  auto bytes = MakeBatch(BatchSpec{.records = {{"k", "v"}}});
+  StampBatch(bytes, 1, 70);
+  std::string hex;
+  for (const uint8_t byte : bytes) {
+    char text[3];
+    std::snprintf(text, sizeof text, "%02x", byte);
+    hex += text;
+  }
+  EXPECT_EQ(hex,
+            "00000000000000010000003a000046b0020af457e70000000000000000000000"
+            "0f424000000000000f4240ffffffffffffffffffffffffffff00000001100000"
+            "00026b027600");
 }
 
 TEST(RecordBatchTest, FilterKeepsOffsets) {
