@@ -1,4 +1,6 @@
 // edgeloop-mlops: see --help.
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -21,6 +23,9 @@ constexpr auto kIdleWait = 500ms;       // for the next record
 constexpr auto kRetryWait = 2s;         // after an error
 constexpr auto kSendTimeout = 10s;
 constexpr auto kTopicTimeout = 10s;
+
+constexpr std::array kTopics = {topics::kTelemetry, topics::kLabels, topics::kCommands,
+                                topics::kModels, topics::kPipelines};
 
 std::int64_t NowMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -83,6 +88,14 @@ class Loop {
     }
     auto admin = kafka::Admin::Create(connection_);
     if (!admin) return Fail(admin.error());
+    // Existing topics are left as they are.
+    for (const topics::Stream& stream : topics::kAll) {
+      if (std::ranges::find(kTopics, stream.name) == kTopics.end()) continue;
+      std::vector<std::pair<std::string, std::string>> config;
+      if (stream.compacted) config.emplace_back("cleanup.policy", "compact");
+      Status created = (*admin)->CreateTopic(stream.name, stream.partitions, config, kTopicTimeout);
+      if (!created) return Fail(created.error());
+    }
     std::vector<kafka::Consumer::Assignment> assignments;
     for (std::string_view topic : {topics::kTelemetry, topics::kLabels}) {
       auto stored = controller_.Offsets(std::string(topic));
@@ -104,14 +117,6 @@ class Loop {
   }
 
   static Expected<int> PartitionsOf(kafka::Admin& admin, std::string_view topic) {
-    for (const topics::Stream& stream : topics::kAll) {
-      if (stream.name != topic) continue;
-      // Existing topics are left as they are.
-      if (Status created = admin.CreateTopic(topic, stream.partitions, {}, kTopicTimeout);
-          !created) {
-        return Fail(created.error());
-      }
-    }
     auto topics = admin.ListTopics(kTopicTimeout);
     if (!topics) return Fail(topics.error());
     for (const kafka::TopicInfo& info : *topics) {

@@ -10,8 +10,7 @@ struct ThresholdOptions {
   double healthy_quantile = 0.99;
   double faulty_quantile = 0.05;
   // The alarm threshold on the way from the healthy edge (0) to the faulty edge (1), in logits.
-  // Nearer to the healthy edge: a missed fault costs more than a false alarm.
-  double position = 0.25;
+  double position = 0.5;
   // alarm_off, on the way from the healthy edge (0) to alarm_on (1).
   double release = 0.75;
 };

@@ -17,10 +17,10 @@ TEST(Threshold, QuantileIsNumpysDefault) {
   EXPECT_DOUBLE_EQ(Quantile(values, 1), 10);
 }
 
-TEST(Threshold, LiesBetweenTheClassesNearTheHealthy) {
+TEST(Threshold, LiesBetweenTheClasses) {
   const std::vector<double> healthy(100, -4.0);
   const std::vector<double> faulty(100, 4.0);
-  const Thresholds thresholds = ChooseThresholds(healthy, faulty, {});
+  const Thresholds thresholds = ChooseThresholds(healthy, faulty, {.position = 0.25});
   EXPECT_NEAR(thresholds.alarm_on, 1 / (1 + std::exp(2.0)), 1e-6);   // -4 + 8/4
   EXPECT_NEAR(thresholds.alarm_off, 1 / (1 + std::exp(2.5)), 1e-6);  // -4 + 3/4 * 2
 }

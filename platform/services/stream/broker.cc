@@ -32,11 +32,13 @@ Expected<int> LockDirectory(const std::string& dir) {
 
 Expected<std::unique_ptr<Broker>> Broker::Create(BrokerOptions options) {
   std::unique_ptr<Broker> broker(new Broker);
-  fs::FileSystem& fs = fs::PosixFileSystem();
+  fs::FileSystem& fs = options.fs != nullptr ? *options.fs : fs::PosixFileSystem();
   if (auto status = fs.MakeDirs(options.core.data_dir); !status) return Fail(status.error());
-  auto lock = LockDirectory(options.core.data_dir);
-  if (!lock) return Fail(lock.error());
-  broker->lock_fd_ = *lock;
+  if (options.fs == nullptr) {
+    auto lock = LockDirectory(options.core.data_dir);
+    if (!lock) return Fail(lock.error());
+    broker->lock_fd_ = *lock;
+  }
   auto loop = EventLoop::Create();
   if (!loop) return Fail(loop.error());
   broker->loop_ = std::move(*loop);

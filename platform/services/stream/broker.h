@@ -26,6 +26,7 @@ struct BrokerOptions {
   std::optional<tls::Files> tls;         // nullopt: plain TCP, for tests on one machine
   std::vector<TopicSpec> topics;         // created at start when missing
   metrics::Registry* metrics = nullptr;  // null: counted for nobody
+  fs::FileSystem* fs = nullptr;          // null: the operating system's
   Core::Notice notice;                   // lines for the operator; called on the loop's thread
 };
 

@@ -11,6 +11,8 @@
 #include <string>
 
 #include "platform/services/stream/test_clients/kafka_client.h"
+#include "runtime/fs/fault_file_system.h"
+#include "runtime/tls/test_ca.h"
 
 namespace edgeloop::stream {
 namespace {
@@ -352,6 +354,78 @@ TEST_F(BrokerTest, OldDataGoesAndCompactedTopicsKeepTheLastOfEachKey) {
       EXPECT_EQ(last["key" + std::to_string(i)], filler + std::to_string(1990 + i));
     }
   }
+}
+
+TEST_F(BrokerTest, FullDiskRefusesProducersServesConsumersAndRecovers) {
+  fs::FaultFileSystem disk(1);
+  Start([&](BrokerOptions* options) {
+    options->fs = &disk;
+    options->core.data_dir = "/data";
+    options->topics = {{"t", 1, {}}};
+  });
+  Producer producer(port_);
+  for (int i = 0; i < 100; ++i) producer.Send("t", 0, "", std::to_string(i));
+  ASSERT_TRUE(producer.Flush());
+  disk.SetCapacity(1);
+  for (int i = 100; i < 200; ++i) producer.Send("t", 0, "", std::to_string(i));
+  ASSERT_TRUE(Eventually([&] {
+    producer.Poll(10);
+    return metrics_->Text().find("stream_storage_errors_total 0") == std::string::npos;
+  }));
+  EXPECT_EQ(producer.delivered().size(), 100u);
+  EXPECT_EQ(test::ReadAll(port_, "t", 0).size(), 100u);
+  disk.SetCapacity(UINT64_MAX);
+  ASSERT_TRUE(producer.Flush());
+  EXPECT_TRUE(producer.failed().empty()) << producer.failed().front();
+  const auto all = test::ReadAll(port_, "t", 0);
+  ASSERT_EQ(all.size(), 200u);
+  for (size_t i = 0; i < all.size(); ++i) EXPECT_EQ(all[i].value, std::to_string(i));
+  broker_.reset();
+}
+
+TEST_F(BrokerTest, TlsAsksForCertificatesAndRefusesDevices) {
+  tls::TestCa ca;
+  tls::TestCa stranger;
+  Start([&](BrokerOptions* options) {
+    options->tls = ca.Issue("stream");
+    options->topics = {{"t", 1, {}}};
+  });
+  const auto settings = [&](const tls::Files& files) {
+    return test::Settings{{"security.protocol", "ssl"},
+                          {"ssl.ca.location", ca.ca_path()},
+                          {"ssl.certificate.location", files.cert},
+                          {"ssl.key.location", files.key},
+                          {"message.timeout.ms", "2000"}};
+  };
+  const auto delivers = [&](const test::Settings& with) {
+    Producer producer(port_, with);
+    producer.Send("t", 0, "", "x");
+    producer.Flush(5000);
+    return producer.delivered().size() == 1;
+  };
+  EXPECT_TRUE(delivers(settings(ca.Issue("bridge"))));
+  EXPECT_FALSE(delivers(settings(ca.Issue("gw-01", "device"))));
+  EXPECT_FALSE(delivers(settings(stranger.Issue("bridge"))));
+  EXPECT_FALSE(delivers({{"message.timeout.ms", "2000"}})) << "plain TCP";
+}
+
+TEST_F(BrokerTest, MalformedRequestClosesOnlyItsConnection) {
+  Start([](BrokerOptions* options) { options->topics = {{"t", 1, {}}}; });
+  Producer producer(port_);
+  producer.Send("t", 0, "", "before");
+  ASSERT_TRUE(producer.Flush());
+  int status = 0;
+  const std::string place = "/dev/tcp/127.0.0.1/" + std::to_string(port_);
+  // A length beyond the limit; a request of an unknown API: the broker closes, cat sees the end.
+  for (const char* bytes : {"\\x7f\\xff\\xff\\xff", "\\x00\\x00\\x00\\x08zzzzzzzz"}) {
+    const std::string output = RunCommand("timeout 10 bash -c 'exec 3<>" + place + "; printf \"" +
+                                              std::string(bytes) + "\" >&3; cat <&3'",
+                                          &status);
+    EXPECT_EQ(status, 0) << output;
+  }
+  producer.Send("t", 0, "", "after");
+  ASSERT_TRUE(producer.Flush());
+  EXPECT_EQ(test::ReadAll(port_, "t", 0).size(), 2u);
 }
 
 TEST_F(BrokerTest, KcatProducesAndConsumes) {

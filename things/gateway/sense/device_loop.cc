@@ -95,7 +95,10 @@ void DeviceLoop::Run() {
 
 bool DeviceLoop::Step() {
   TakeMail();
-  if (!playing_ && !BeginSegment()) return false;
+  if (!playing_) {
+    if (!BeginSegment()) return false;
+    if (!playing_) return true;  // that one cannot be played; the next may
+  }
   const size_t channels = format_.channels;
   const size_t most = std::max<size_t>(1, format_.sample_rate_hz / kBlocksPerS);
   const size_t frames = std::min<size_t>(most, frames_to_window_);

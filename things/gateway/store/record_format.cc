@@ -124,7 +124,9 @@ Expected<SegmentHeader> DecodeSegmentHeader(std::span<const uint8_t> bytes) {
   header.acked = {Get<uint64_t>(&bytes[40]), Get<uint64_t>(&bytes[48])};
   header.dropped = {Get<uint64_t>(&bytes[56]), Get<uint64_t>(&bytes[64]),
                     Get<uint64_t>(&bytes[72])};
-  if (bytes[8] >= kLossClasses || header.number == 0 || header.boot == 0 || header.first_seq == 0) {
+  if (bytes[8] >= kLossClasses || header.number == 0 || header.boot == 0 || header.first_seq == 0 ||
+      header.number > kMaxNumber || header.boot > kMaxNumber || header.first_seq > kMaxNumber ||
+      header.acked.boot > kMaxNumber || header.acked.seq > kMaxNumber) {
     return Fail(ErrorCode::kCorrupt, "segment header holds impossible values");
   }
   header.loss_class = static_cast<LossClass>(bytes[8]);
@@ -158,7 +160,7 @@ Expected<Loss> DecodeLoss(std::string_view payload) {
   std::array<uint64_t, kLossBytes / 8> f;
   std::memcpy(f.data(), payload.data(), kLossBytes);
   Loss loss{f[0], f[1], {f[2], f[3], f[4]}, f[5], f[6], {f[7], f[8], f[9]}};
-  if (loss.first_seq == 0 || loss.first_seq > loss.last_seq) {
+  if (loss.first_seq == 0 || loss.first_seq > loss.last_seq || loss.last_seq > kMaxNumber) {
     return Fail(ErrorCode::kCorrupt, "a LOSS record covers no numbers");
   }
   return loss;
@@ -200,9 +202,10 @@ Expected<std::optional<Frame>> SegmentReader::Next() {
   if (kind == kAckFrame) {
     if (seq != 0 || length != kAckBytes) return std::nullopt;
     frame.acked = {Get<uint64_t>(frame.payload.data()), Get<uint64_t>(frame.payload.data() + 8)};
+    if (frame.acked.boot > kMaxNumber || frame.acked.seq > kMaxNumber) return std::nullopt;
     frame.payload.clear();
   } else {
-    if (seq < header_.first_seq || seq <= last_seq_) return std::nullopt;
+    if (seq < header_.first_seq || seq <= last_seq_ || seq > kMaxNumber) return std::nullopt;
     frame.kind = static_cast<Kind>(kind);
     if (LossClassOf(frame.kind) != header_.loss_class) return std::nullopt;
     frame.seq = last_seq_ = seq;
@@ -229,7 +232,7 @@ std::string TombstoneName(const Loss& loss) {
 std::optional<ParsedName> ParseName(std::string_view name) {
   if (name.size() < 16) return std::nullopt;
   const auto number = ParseNumber(name.substr(0, 16), 16);
-  if (!number || *number == 0) return std::nullopt;
+  if (!number || *number == 0 || *number > kMaxNumber) return std::nullopt;
   ParsedName parsed{.number = *number};
   std::string_view rest = name.substr(16);
   for (size_t i = 0; i < kLossClasses; ++i) {
@@ -250,7 +253,9 @@ std::optional<ParsedName> ParseName(std::string_view name) {
     field = *value;
     rest.remove_prefix(end);
   }
-  if (!rest.empty() || fields[0] == 0 || fields[0] > fields[1]) return std::nullopt;
+  if (!rest.empty() || fields[0] == 0 || fields[0] > fields[1] || fields[1] > kMaxNumber) {
+    return std::nullopt;
+  }
   parsed.tombstone = Loss{.first_seq = fields[0],
                           .last_seq = fields[1],
                           .counts = {fields[2], fields[3], fields[4]},

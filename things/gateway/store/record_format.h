@@ -60,6 +60,8 @@ inline constexpr size_t kSegmentHeaderBytes = 88;
 inline constexpr size_t kFrameHeaderBytes = 20;
 inline constexpr size_t kLossBytes = 80;
 inline constexpr size_t kMaxRecordBytes = 1u << 20;
+// Larger record and boot numbers are damage: adding to them must not come round to zero.
+inline constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 
 std::array<uint8_t, kSegmentHeaderBytes> EncodeSegmentHeader(const SegmentHeader& header);
 Expected<SegmentHeader> DecodeSegmentHeader(std::span<const uint8_t> bytes);

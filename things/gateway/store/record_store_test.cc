@@ -243,7 +243,7 @@ TEST_F(RecordStoreTest, BitRotIsExplainedByALossRecord) {
 
 TEST(RecordFormatTest, NamesSurviveTheRoundTripAndStrangersAreIgnored) {
   const Loss loss{.first_seq = 5,
-                  .last_seq = UINT64_MAX,
+                  .last_seq = kMaxNumber,
                   .counts = {1, 2, 3},
                   .segment = 0xabc,
                   .totals = {4, 5, UINT64_MAX}};

@@ -50,6 +50,7 @@ Expected<std::unique_ptr<LoadedModel>> UpdateAgent::LoadConfirmed() {
 }
 
 void UpdateAgent::Start() {
+  if (state_.update) current_ = state_.update->request.model.digest;
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -65,7 +66,8 @@ void UpdateAgent::Stop() {
 void UpdateAgent::Request(UpdateRequest request) {
   {
     std::lock_guard lock(mutex_);
-    if (request.command_id == current_command_) return;  // it is being worked on
+    // It is being worked on; when it comes again afterwards, it is answered.
+    if (request.model.digest == current_) return;
     next_ = std::move(request);
   }
   changed_.notify_all();
@@ -85,10 +87,6 @@ void UpdateAgent::Run() {
     }
   }
   if (state_.update) {
-    {
-      std::lock_guard lock(mutex_);
-      current_command_ = state_.update->request.command_id;
-    }
     if (state_.update->trial) ++state_.update->interruptions;
     if (Save()) Continue();
   }
@@ -96,12 +94,12 @@ void UpdateAgent::Run() {
     UpdateRequest request;
     {
       std::unique_lock lock(mutex_);
-      current_command_.clear();
+      current_.clear();
       phase_ = "confirmed";
       changed_.wait(lock, [this] { return InterruptedLocked(); });
       if (stopping_) return;
       request = *std::exchange(next_, std::nullopt);
-      current_command_ = request.command_id;
+      current_ = request.model.digest;
     }
     Handle(request);
   }

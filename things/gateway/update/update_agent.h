@@ -93,7 +93,7 @@ class UpdateAgent {
   std::condition_variable changed_;
   bool stopping_ = false;
   std::optional<UpdateRequest> next_;
-  std::string current_command_;
+  std::string current_;  // digest of the model being worked on
   std::optional<TrialOutcome> outcome_;
   uint64_t trial_number_ = 0;
   std::string phase_ = "confirmed";

@@ -171,6 +171,10 @@ TEST_F(UpdateAgentTest, DownloadsTriesAndConfirms) {
   const UpdateRequest request = Publish("c1", 1);
   agent_->Request(request);
   EXPECT_EQ(WaitForEvent(0).event_type, v1::DeviceEvent::MODEL_TRIAL);
+  {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] { return trial_.has_value(); }));
+  }
   EXPECT_EQ(agent_->state_name(), "trial");
   EndTrial({true, ""});
   EXPECT_EQ(WaitForEvent(1).event_type, v1::DeviceEvent::MODEL_CONFIRMED);
@@ -321,7 +325,10 @@ TEST_F(UpdateAgentTest, PowerFailureAtAnyStep) {
     agent_->Request(request);
     {
       std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, kPatience, [&] { return trial_.has_value() || fs_.crashed(); });
+      const auto deadline = std::chrono::steady_clock::now() + kPatience;
+      while (!trial_ && !fs_.crashed() && std::chrono::steady_clock::now() < deadline) {
+        changed_.wait_for(lock, std::chrono::milliseconds(2));  // a crash tells nobody
+      }
       if (trial_) {
         auto done = std::move(trial_->done);
         lock.unlock();
@@ -335,16 +342,22 @@ TEST_F(UpdateAgentTest, PowerFailureAtAnyStep) {
     EXPECT_TRUE(confirmed_digest_ == factory || confirmed_digest_ == request.model.digest);
     agent_->Request(request);
     std::unique_lock lock(mutex_);
-    ASSERT_TRUE(changed_.wait_for(lock, kPatience, [&] {
-      if (trial_) {
-        auto done = std::move(trial_->done);
-        trial_.reset();
-        lock.unlock();
-        done({true, ""});
-        lock.lock();
-      }
-      return !events_.empty() && events_.back().event_type == v1::DeviceEvent::MODEL_CONFIRMED;
-    }));
+    ASSERT_TRUE(changed_.wait_for(lock, kPatience,
+                                  [&] {
+                                    if (trial_) {
+                                      auto done = std::move(trial_->done);
+                                      trial_.reset();
+                                      lock.unlock();
+                                      done({true, ""});
+                                      lock.lock();
+                                    }
+                                    return !events_.empty() && events_.back().event_type ==
+                                                                   v1::DeviceEvent::MODEL_CONFIRMED;
+                                  }))
+        << "last event "
+        << (events_.empty()
+                ? "none"
+                : std::to_string(events_.back().event_type) + " " + events_.back().reason);
   }
 }
 

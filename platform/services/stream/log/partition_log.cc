@@ -9,6 +9,8 @@ namespace {
 constexpr size_t kLookupChunkBytes = 64 * 1024;
 // Beyond this much unsynced data the log syncs by itself: the commit mark holds 24 bits.
 constexpr uint64_t kMaxUnsyncedBytes = 8ull << 20;
+// Within one group commit; a batch older than so many failures counts as failed.
+constexpr size_t kRememberedRollbacks = 16;
 
 }  // namespace
 
@@ -75,6 +77,18 @@ void PartitionLog::RollBack() {
   write_end_ = active_durable_;
   log_end_offset_ = segments_.back().next_offset;
   dirty_tail_ = !active_file_->Truncate(write_end_).has_value();
+  taken_back_to_.push_back(log_end_offset_);
+  if (taken_back_to_.size() > kRememberedRollbacks) taken_back_to_.pop_front();
+}
+
+bool PartitionLog::IsDurable(const AppendResult& result) const {
+  const uint64_t rollbacks_since = generation_ - result.generation;
+  if (rollbacks_since > taken_back_to_.size()) return false;
+  // The log's end only grows: the first time that something was taken back decides.
+  const int64_t end = rollbacks_since == 0
+                          ? segments_.back().next_offset
+                          : taken_back_to_[taken_back_to_.size() - rollbacks_since];
+  return result.base_offset < end;
 }
 
 Status PartitionLog::Close() {
@@ -157,13 +171,11 @@ uint64_t PartitionLog::size_bytes() const {
   return total;
 }
 
-const Segment* PartitionLog::FindSegment(int64_t offset) const {
-  // The last segment that begins at or before the offset; the next when it holds nothing so late.
+std::vector<Segment>::const_iterator PartitionLog::FindSegment(int64_t offset) const {
   auto after = std::ranges::upper_bound(segments_, offset, {}, &Segment::base_offset);
-  if (after == segments_.begin()) return nullptr;
-  auto found = std::prev(after);
+  auto found = after == segments_.begin() ? after : std::prev(after);
   while (found != segments_.end() && (found->next_offset <= offset || found->size == 0)) ++found;
-  return found == segments_.end() ? nullptr : &*found;
+  return found;
 }
 
 Expected<std::unique_ptr<fs::File>> PartitionLog::OpenSegment(const Segment& segment) const {
@@ -179,38 +191,46 @@ Status PartitionLog::Read(int64_t offset, size_t max_bytes, bool at_least_one,
                     std::to_string(segments_.front().base_offset) + ".." +
                     std::to_string(segments_.back().next_offset));
   }
-  const Segment* segment = FindSegment(offset);
-  if (segment == nullptr) return {};  // at the end
-  auto file = OpenSegment(*segment);
+  for (auto segment = FindSegment(offset); segment != segments_.end(); ++segment) {
+    auto found = ReadSegment(*segment, offset, max_bytes, at_least_one, out);
+    if (!found) return Fail(found.error());
+    if (*found) break;
+  }
+  return {};
+}
+
+Expected<bool> PartitionLog::ReadSegment(const Segment& segment, int64_t offset, size_t max_bytes,
+                                         bool at_least_one, std::vector<uint8_t>* out) const {
+  auto file = OpenSegment(segment);
   if (!file) return Fail(file.error());
   const auto damaged = [&](uint64_t position) {
-    return Fail(ErrorCode::kCorrupt, SegmentPath(dir_, segment->base_offset, kLogSuffix) +
+    return Fail(ErrorCode::kCorrupt, SegmentPath(dir_, segment.base_offset, kLogSuffix) +
                                          ": damaged at byte " + std::to_string(position));
   };
 
-  uint64_t position = hint_segment_ == segment->base_offset && hint_offset_ == offset
+  uint64_t position = hint_segment_ == segment.base_offset && hint_offset_ == offset
                           ? hint_position_
-                          : segment->FloorOffset(offset);
+                          : segment.FloorOffset(offset);
   std::vector<uint8_t> chunk;
   uint64_t chunk_begin = 0;
   const size_t out_begin = out->size();
   uint64_t first = 0;
   // Walk headers up to the batch that holds the offset.
   for (;;) {
-    if (position >= segment->size) return {};
+    if (position >= segment.size) return false;
     if (chunk.empty() || position < chunk_begin ||
         position + kBatchHeaderBytes > chunk_begin + chunk.size()) {
-      chunk.resize(std::min<uint64_t>(kLookupChunkBytes, segment->size - position));
+      chunk.resize(std::min<uint64_t>(kLookupChunkBytes, segment.size - position));
       auto read = (*file)->ReadAt(position, chunk);
       if (!read) return Fail(read.error());
       chunk.resize(*read);
       chunk_begin = position;
     }
     const auto header = ParseBatchHeader(std::span(chunk).subspan(position - chunk_begin));
-    if (!header || header->size > segment->size - position) return damaged(position);
+    if (!header || header->size > segment.size - position) return damaged(position);
     if (header->next_offset() > offset) {
       if (header->size > max_bytes) {
-        if (!at_least_one) return {};
+        if (!at_least_one) return true;
         max_bytes = header->size;
       }
       first = position;
@@ -219,7 +239,7 @@ Status PartitionLog::Read(int64_t offset, size_t max_bytes, bool at_least_one,
     position += header->size;
   }
   // One read of all that fits; cut to whole batches.
-  const uint64_t want = std::min<uint64_t>(max_bytes, segment->size - first);
+  const uint64_t want = std::min<uint64_t>(max_bytes, segment.size - first);
   out->resize(out_begin + want);
   const std::span<uint8_t> bytes = std::span(*out).subspan(out_begin);
   size_t have = 0;
@@ -251,9 +271,9 @@ Status PartitionLog::Read(int64_t offset, size_t max_bytes, bool at_least_one,
   }
   out->resize(out_begin + whole);
   hint_offset_ = next_offset;
-  hint_segment_ = segment->base_offset;
+  hint_segment_ = segment.base_offset;
   hint_position_ = static_cast<uint32_t>(first + whole);
-  return {};
+  return true;
 }
 
 Expected<std::optional<TimestampedOffset>> PartitionLog::FindTimestamp(int64_t timestamp_ms) const {

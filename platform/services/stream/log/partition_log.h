@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -75,9 +76,7 @@ class PartitionLog {
   // taken back: it was never acknowledged.
   Status Sync();
   // After Sync(): the appended batch (kOk or kDuplicate) is durable, none of its bytes taken back.
-  bool IsDurable(const AppendResult& result) const {
-    return result.generation == generation_ && result.base_offset < segments_.back().next_offset;
-  }
+  bool IsDurable(const AppendResult& result) const;
   // Notes how much is durable, so that damage to the end is told from a torn tail at the next
   // Open().
   Status Close();
@@ -114,7 +113,11 @@ class PartitionLog {
   Status Roll();
   void RollBack();
   Status DeleteOldest();
-  const Segment* FindSegment(int64_t offset) const;
+  // The first segment that holds records at or after the offset; end() when there are none.
+  std::vector<Segment>::const_iterator FindSegment(int64_t offset) const;
+  // False when the segment's last record comes before the offset after all (compaction took it).
+  Expected<bool> ReadSegment(const Segment& segment, int64_t offset, size_t max_bytes,
+                             bool at_least_one, std::vector<uint8_t>* out) const;
   Expected<std::unique_ptr<fs::File>> OpenSegment(const Segment& segment) const;
 
   // partition_compaction.cc
@@ -130,8 +133,9 @@ class PartitionLog {
   uint64_t write_end_ = 0;       // end of what was written to it
   int64_t log_end_offset_ = 0;
   bool dirty_tail_ = false;  // bytes beyond write_end_ may be in the file: cut before writing
-  std::vector<BatchHeader> pending_;  // written, not yet durable
-  uint64_t generation_ = 0;           // counts what was taken back
+  std::vector<BatchHeader> pending_;   // written, not yet durable
+  uint64_t generation_ = 0;            // counts how often something was taken back
+  std::deque<int64_t> taken_back_to_;  // the log's end after each of the last times
   ProducerTable producers_;
   uint64_t compacted_bytes_ = 0;  // sealed bytes that the last compaction left
 
