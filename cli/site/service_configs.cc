@@ -91,7 +91,12 @@ std::string ServiceConfigs::Module() const {
 
 std::string ServiceConfigs::Sidecar() const {
   return Common("sidecar") + Bootstrap(access.ListenPort("stream")) +
-         "socket: " + Quoted(module_socket) + "\n";
+         "socket: " + Quoted(module_socket) +
+         "\n"
+         // Level 1 has tripped or mostly alarms, level 2 agrees, and the machine matters.
+         "rules:\n  - name: machine-fault\n    when: \"(l1_trip > 0 && l2_score > 0.5 || "
+         "l1_alarm_fraction > 0.5 && l2_score > 0.6) && criticality >= 0.3\"\n"
+         "    severity: critical\n";
 }
 
 std::string ServiceConfigs::Mlops(const sensors::RateAndChannels& format) const {
