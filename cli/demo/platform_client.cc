@@ -81,6 +81,7 @@ Expected<PublishedModel> PlatformClient::PublishBadModel() {
   auto spec = model_file::Read(Bytes(*bytes));
   if (!spec) return Fail(spec.error());
   AlwaysAlarm(&*spec);
+  spec->version = champion->version + 1;
   auto bad = model_file::Write(*spec);
   if (!bad) return Fail(bad.error());
   auto client = access_.Client(access_.ListenPort("mlops"));

@@ -99,7 +99,7 @@ Status Play(const RunOptions& options, const Scenario& scenario, const std::stri
     const StopListener listener([&] { (*story)->Cancel(); });
     told = (*story)->Run();
   }
-  if (!told) narrator.Verdict(false, told.error().message());
+  if (!told) narrator.Say("the story ends here: " + told.error().message());
   if (!told && told.error().code() == ErrorCode::kCancelled) return told;
   // Also after a failure: what became of the records tells where to look.
   const Status settled = (*story)->Settle();

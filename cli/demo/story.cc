@@ -61,6 +61,7 @@ struct Story::Impl {
   uint32_t version = 0;  // of the champion, as far as the devices have it
   int trip_count = 0;    // of the champion
   uint64_t faults_shown = 0;
+  std::vector<std::string> heard;
 
   size_t devices() const { return options.devices.size(); }
   const std::string& device(size_t index) const { return options.devices[index]; }
@@ -85,8 +86,10 @@ struct Story::Impl {
       if (observer->WaitFor(
               condition, std::min<milliseconds>(
                              kSlice, std::chrono::ceil<milliseconds>(deadline - Clock::now())))) {
+        SayHeard();
         return {};
       }
+      SayHeard();
       if (wrong) {
         const std::string reason = observer->With(wrong);
         if (!reason.empty()) return Fail(ErrorCode::kInternal, what + ": " + reason);
@@ -99,6 +102,12 @@ struct Story::Impl {
         repeat_at = Clock::now() + kRepeatCommand;
       }
     }
+  }
+
+  // What conditions found worth telling. They must not speak themselves: they run while the world
+  // stands still, and the live lines need to look at it.
+  void SayHeard() {
+    for (const std::string& text : std::exchange(heard, {})) narrator.Say(text);
   }
 
   Status Expect(bool held, const std::string& text) {
@@ -235,43 +244,56 @@ struct Story::Impl {
   // --- The steps
   // -----------------------------------------------------------------------------------
 
-  // Waits until a newer model than the current one decides on every device.
+  // Waits until a pipeline run that began after `pipeline_from` has brought a newer model to every
+  // device.
   Status AwaitRollout(size_t pipeline_from, double rate_before) {
     size_t told = pipeline_from;
-    const auto narrate = [&](const World& world) {
-      std::string failure;
+    bool succeeded = false;
+    std::map<std::string, uint32_t> told_version;
+    const auto listen = [&](const World& world) {
       for (; told < world.pipeline.size(); ++told) {
         const auto& event = world.pipeline[told];
         if (event.step() == "drift") continue;
-        if (event.state() == v1::PipelineEvent::FAILED ||
-            (event.state() == v1::PipelineEvent::SKIPPED && event.step().empty())) {
-          failure = "pipeline " + event.step() + " failed: " + event.reason();
-        }
-        if (event.state() == v1::PipelineEvent::SUCCEEDED && !event.step().empty()) {
-          narrator.Say("pipeline: " + event.step() + Figures(event));
-        }
+        if (event.state() != v1::PipelineEvent::SUCCEEDED) continue;
+        succeeded = succeeded || event.step().empty();
+        // The last step repeats the figures of all.
+        if (!event.step().empty() && event.step() != "all")
+          heard.push_back("pipeline: " + event.step() + Figures(event));
       }
-      return failure;
-    };
-    std::map<std::string, uint32_t> told_version;
-    const auto updated = [&](const World& world) {
-      size_t done = 0;
       for (const auto& [id, seen] : world.devices) {
-        if (seen.version <= version) continue;
-        ++done;
-        if (std::exchange(told_version[id], seen.version) != seen.version) {
-          narrator.Say(id + " now decides with model v" + std::to_string(seen.version));
+        if (seen.version > version &&
+            std::exchange(told_version[id], seen.version) != seen.version) {
+          heard.push_back(id + " now decides with model v" + std::to_string(seen.version));
         }
       }
-      return done == devices();
+    };
+    const auto updated = [&](const World& world) {
+      listen(world);
+      return succeeded && std::ranges::all_of(world.devices, [&](const auto& entry) {
+               return entry.second.version > version;
+             });
+    };
+    const auto failed = [&](const World& world) {
+      for (size_t i = pipeline_from; i < world.pipeline.size(); ++i) {
+        if (world.pipeline[i].state() == v1::PipelineEvent::FAILED) {
+          return "pipeline step " + world.pipeline[i].step() +
+                 " failed: " + world.pipeline[i].reason();
+        }
+      }
+      return std::string();
     };
     if (Status s = Await("a newer model than v" + std::to_string(version) + " on every device", 75s,
-                         updated, narrate);
+                         updated, failed);
         !s) {
       return s;
     }
-    observer->With(narrate);
+    // The registry learns of it a moment later.
     auto champion = platform.Champion();
+    const auto known_by = Clock::now() + 10s;
+    while ((!champion || champion->version <= version) && Clock::now() < known_by) {
+      observer->WaitFor([](const World&) { return false; }, kSlice);
+      champion = platform.Champion();
+    }
     if (!champion) return Fail(champion.error());
     RolloutSeen rollout{.model = champion->name,
                         .version = champion->version,
@@ -304,12 +326,26 @@ struct Story::Impl {
                             Plural(devices(), "device") + ", " + champion->digest.substr(0, 19));
   }
 
+  // The figures of a step that a reader can use.
   static std::string Figures(const v1::PipelineEvent& event) {
+    static const std::set<std::string> kShown = {"training_rows",
+                                                 "validation_rows",
+                                                 "iterations",
+                                                 "alarm_on",
+                                                 "float_bytes",
+                                                 "int8_bytes",
+                                                 "champion_f1",
+                                                 "challenger_f1",
+                                                 "challenger_recall",
+                                                 "challenger_false_alarm_rate",
+                                                 "champion_false_alarm_rate",
+                                                 "decision_flips",
+                                                 "size_bytes"};
     std::string text;
-    int shown = 0;
-    for (const auto& [name, value] : event.figures()) {
-      if (++shown > 6) break;
-      char number[48];
+    for (const auto& [name, value] :
+         std::map<std::string, double>(event.figures().begin(), event.figures().end())) {
+      if (!kShown.contains(name)) continue;
+      char number[64];
       std::snprintf(number, sizeof number, "%s%s %.4g", text.empty() ? ": " : ", ", name.c_str(),
                     value);
       text += number;
@@ -405,24 +441,24 @@ struct Story::Impl {
 
   Status AwaitDrift(uint64_t since_ns) {
     DriftSeen drift;
-    if (Status s = Await("drift detected by the platform", 45s,
-                         [&](const World& world) {
-                           for (const auto& event : world.pipeline) {
-                             if (event.step() != "drift" || event.at_ns() < since_ns ||
-                                 event.features().empty()) {
-                               continue;
-                             }
-                             drift.features.assign(event.features().begin(),
-                                                   event.features().end());
-                             drift.psi.clear();
-                             for (const std::string& feature : drift.features) {
-                               const auto psi = event.figures().find("psi." + feature);
-                               drift.psi.push_back(psi == event.figures().end() ? 0 : psi->second);
-                             }
-                             return true;
-                           }
-                           return false;
-                         });
+    if (Status s = Await(
+            "drift detected by the platform", 45s,
+            [&](const World& world) {
+              for (const auto& event : world.pipeline) {
+                if (event.step() != "drift" || event.at_ns() < since_ns ||
+                    event.state() != v1::PipelineEvent::SUCCEEDED || event.features().empty()) {
+                  continue;
+                }
+                drift.features.assign(event.features().begin(), event.features().end());
+                drift.psi.clear();
+                for (const std::string& feature : drift.features) {
+                  const auto psi = event.figures().find("psi." + feature);
+                  drift.psi.push_back(psi == event.figures().end() ? 0 : psi->second);
+                }
+                return true;
+              }
+              return false;
+            });
         !s) {
       return s;
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 #include "contracts/model_file/model_spec.h"
 #include "runtime/process/daemon.h"
@@ -37,19 +38,42 @@ Expected<sensors::RateAndChannels> FormatOf(const DeviceOptions& device) {
   return format;
 }
 
+std::string Text(const sensors::RateAndChannels& format) {
+  return std::to_string(format.channels) + " channels at " + std::to_string(format.sample_rate_hz) +
+         " Hz";
+}
+
 }  // namespace
 
+Expected<sensors::RateAndChannels> FleetFormat(const Options& options) {
+  std::optional<sensors::RateAndChannels> fleet;
+  for (const GatewayOptions& gateway : options.gateways) {
+    for (const DeviceOptions& device : gateway.devices) {
+      const auto format = FormatOf(device);
+      if (!format) return Fail(format.error(), "device " + gateway.id + "/" + device.id);
+      if (fleet && (fleet->sample_rate_hz != format->sample_rate_hz ||
+                    fleet->channels != format->channels)) {
+        return Fail(ErrorCode::kInvalidArgument,
+                    "device " + gateway.id + "/" + device.id + " senses " + Text(*format) +
+                        ", others " + Text(*fleet) + ": the devices of one machine share a model");
+      }
+      fleet = *format;
+    }
+  }
+  if (!fleet)
+    return Fail(ErrorCode::kInvalidArgument, "there is no device: list one in edgeloop.yaml");
+  return *fleet;
+}
+
 Expected<std::string> WriteFactoryModel(const Layout& layout, const Options& options,
-                                        const DeviceOptions& device) {
-  const auto format = FormatOf(device);
-  if (!format) return Fail(format.error(), "device " + device.id);
-  const auto bytes = model_file::Write(model_file::DefaultMotorPipeline(
-      format->sample_rate_hz, format->channels, static_cast<uint32_t>(options.window),
-      static_cast<uint32_t>(options.hop)));
-  if (!bytes) return Fail(bytes.error(), "factory model of device " + device.id);
-  const std::string path = layout.root() + "/config/factory-" +
-                           std::to_string(format->sample_rate_hz) + "hz-" +
-                           std::to_string(format->channels) + "ch.elm";
+                                        const sensors::RateAndChannels& format) {
+  auto spec = model_file::DefaultMotorPipeline(format.sample_rate_hz, format.channels,
+                                               static_cast<uint32_t>(options.window),
+                                               static_cast<uint32_t>(options.hop));
+  spec.version = 0;  // before any that is published
+  const auto bytes = model_file::Write(spec);
+  if (!bytes) return Fail(bytes.error(), "factory model");
+  const std::string path = layout.root() + "/config/factory.elm";
   Status written = process::WriteFileAtomically(
       path, {reinterpret_cast<const char*>(bytes->data()), bytes->size()});
   if (!written) return Fail(written.error());

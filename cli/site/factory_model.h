@@ -6,11 +6,15 @@
 #include "cli/site/layout.h"
 #include "cli/site/options.h"
 #include "contracts/error/error.h"
+#include "things/gateway/sensors/recordings.h"
 
 namespace edgeloop::site {
 
-// Writes the factory model that fits the source's rate and channels; gives its path.
+// What the devices' sources will give. One model serves the whole fleet, so all must agree.
+Expected<sensors::RateAndChannels> FleetFormat(const Options& options);
+
+// Gives the path of the file.
 Expected<std::string> WriteFactoryModel(const Layout& layout, const Options& options,
-                                        const DeviceOptions& device);
+                                        const sensors::RateAndChannels& format);
 
 }  // namespace edgeloop::site

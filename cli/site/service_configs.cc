@@ -91,34 +91,41 @@ std::string ServiceConfigs::Module() const {
 
 std::string ServiceConfigs::Sidecar() const {
   return Common("sidecar") + Bootstrap(access.ListenPort("stream")) +
-         "socket: " + Quoted(module_socket) + "\n";
+         "socket: " + Quoted(module_socket) +
+         "\n"
+         // Level 1 has tripped or mostly alarms, level 2 agrees, and the machine matters.
+         "rules:\n  - name: machine-fault\n    when: \"(l1_trip > 0 && l2_score > 0.5 || "
+         "l1_alarm_fraction > 0.5 && l2_score > 0.6) && criticality >= 0.3\"\n"
+         "    severity: critical\n";
 }
 
-std::string ServiceConfigs::Mlops() const {
+std::string ServiceConfigs::Mlops(const sensors::RateAndChannels& format) const {
   return Common("mlops") + Listen("mlops") + Bootstrap(access.ListenPort("stream")) +
          At("registry", access.ListenPort("registry")) +
          "state_dir: " + Quoted(access.layout.Data("mlops")) +
          "\nsigning_key: " + Quoted(signing_key) + "\nmodel: {name: " + options.model_name +
+         ", sample_rate_hz: " + std::to_string(format.sample_rate_hz) +
+         ", channels: " + std::to_string(format.channels) +
          ", window: " + std::to_string(options.window) + ", hop: " + std::to_string(options.hop) +
-         "}\n";
+         "}\ntrain: {threshold_position: " + std::to_string(options.threshold_position) + "}\n";
 }
 
 std::string ServiceConfigs::Gateway(const GatewayOptions& gateway,
-                                    const std::vector<std::string>& factory_models) const {
+                                    const std::string& factory_model) const {
   std::string text =
       Common(gateway.id) + "gateway_id: " + gateway.id + "\ngroup_id: edgeloop\n" +
       At("mqtt", access.ListenPort("mosquitto")) + At("registry", access.ListenPort("registry")) +
       "state_dir: " + Quoted(access.layout.Data(gateway.id)) + "\ntrusted_keys: [" +
       Quoted(signing_public) + "]\nplant_control: " + (options.plant_control ? "true" : "false") +
       "\npace: " + std::to_string(options.pace) + "\ndevices:\n";
-  for (size_t i = 0; i < gateway.devices.size(); ++i) {
-    const DeviceOptions& device = gateway.devices[i];
+  for (const DeviceOptions& device : gateway.devices) {
     text += "  - id: " + device.id + "\n    source: {";
     for (const auto& [key, value] : device.source) {
       if (!text.ends_with('{')) text += ", ";
-      text += key + ": " + Quoted(value);
+      const bool number = !value.empty() && value.find_first_not_of("0123456789.") == value.npos;
+      text += key + ": " + (number ? value : Quoted(value));
     }
-    text += "}\n    actuator: {type: simulated}\n    factory_model: " + Quoted(factory_models[i]) +
+    text += "}\n    actuator: {type: simulated}\n    factory_model: " + Quoted(factory_model) +
             "\n    store: {max_bytes: " + std::to_string(options.store_mib << 20) +
             "}\n    raw_on_alarm: true\n";
   }

@@ -7,6 +7,7 @@
 #include "cli/site/access.h"
 #include "cli/site/options.h"
 #include "contracts/error/error.h"
+#include "things/gateway/sensors/recordings.h"
 
 namespace edgeloop::site {
 
@@ -23,10 +24,8 @@ struct ServiceConfigs {
   std::string Bridge() const;
   std::string Module() const;
   std::string Sidecar() const;
-  std::string Mlops() const;
-  // `factory_models`: of each device, in order.
-  std::string Gateway(const GatewayOptions& gateway,
-                      const std::vector<std::string>& factory_models) const;
+  std::string Mlops(const sensors::RateAndChannels& format) const;
+  std::string Gateway(const GatewayOptions& gateway, const std::string& factory_model) const;
 
  private:
   std::string Log() const;

@@ -125,17 +125,11 @@ struct Site::Impl {
     return Launch("mosquitto", {options.mosquitto, "-c", *path});
   }
 
-  Status StartGateway(const ServiceConfigs& configs, const GatewayOptions& gateway) {
-    std::vector<std::string> models;
-    for (const DeviceOptions& device : gateway.devices) {
-      auto path = WriteFactoryModel(access.layout, options, device);
-      if (!path) return Fail(path.error());
-      models.push_back(std::move(*path));
-    }
-    return Daemon(gateway.id, "edgeloop-gateway", configs.Gateway(gateway, models));
-  }
-
   Status Run(const Progress& progress) {
+    const auto format = FleetFormat(options);
+    if (!format) return Fail(format.error());
+    const auto factory = WriteFactoryModel(access.layout, options, *format);
+    if (!factory) return Fail(factory.error());
     const ServiceConfigs configs{.options = options,
                                  .access = access,
                                  .signing_key = signing_key,
@@ -171,9 +165,12 @@ struct Site::Impl {
     daemon("bridge", configs.Bridge());
     daemon("module", configs.Module());
     daemon("sidecar", configs.Sidecar());
-    daemon("mlops", configs.Mlops());
+    daemon("mlops", configs.Mlops(*format));
     for (const auto& gateway : options.gateways) {
-      steps.push_back({gateway.id, [&] { return StartGateway(configs, gateway); }});
+      steps.push_back({gateway.id, [&] {
+                         return Daemon(gateway.id, "edgeloop-gateway",
+                                       configs.Gateway(gateway, *factory));
+                       }});
     }
     for (const Step& step : steps) {
       progress(step.name);

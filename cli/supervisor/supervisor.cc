@@ -101,8 +101,8 @@ struct Supervisor::Impl {
       std::lock_guard lock(mutex);
       states = now;
     }
-    changed.notify_all();
     if (options.on_change) options.on_change(now);
+    changed.notify_all();
   }
 
   void Launch(Process& process) {

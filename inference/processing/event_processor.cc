@@ -107,6 +107,9 @@ Status EventProcessor::OnTelemetry(const v1::TelemetryRecord& record, bool live)
     device->has_new_data = live;
   } else if (record.kind() == v1::ALARM) {
     device->tripped = true;
+    // Level 2 is asked at once: soon the history is that of a machine that stands still.
+    device->requested_at_ns = 0;
+    device->has_new_data = live && !device->history.empty();
   } else if (record.kind() == v1::EVENT &&
              record.event().type() == v1::DeviceEvent::CONTACTOR_RESET) {
     device->tripped = false;
