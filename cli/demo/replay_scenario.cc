@@ -22,11 +22,14 @@ constexpr int kPhases = 4;
 
 class ReplayScenario final : public Scenario {
  public:
-  ReplayScenario(const ScenarioOptions& options, sensors::Plan plan, Geometry geometry)
-      : options_(options), plan_(std::move(plan)), geometry_(geometry) {
-    for (const sensors::Stage& stage : plan_.stages) {
-      StageInfo info{.name = stage.name, .conditions = stage.conditions, .faults = {}};
-      for (const auto& recording : FaultyOf(stage)) info.faults.push_back(recording.label);
+  // `faults`: those to be shown, of each stage.
+  ReplayScenario(const ScenarioOptions& options, sensors::Plan plan,
+                 std::vector<std::vector<sensors::Recording>> faults, Geometry geometry)
+      : options_(options), plan_(std::move(plan)), faults_(std::move(faults)), geometry_(geometry) {
+    for (size_t i = 0; i < plan_.stages.size(); ++i) {
+      StageInfo info{
+          .name = plan_.stages[i].name, .conditions = plan_.stages[i].conditions, .faults = {}};
+      for (const auto& recording : faults_[i]) info.faults.push_back(recording.label);
       stages_.push_back(std::move(info));
     }
   }
@@ -68,18 +71,13 @@ class ReplayScenario final : public Scenario {
   }
 
   sensors::Segment Fault(int stage, int device, int which) const override {
-    const auto& faulty = FaultyOf(plan_.stages[stage]);
+    const auto& faulty = faults_[static_cast<size_t>(stage)];
     std::vector<Labelled> out;
     Add(faulty[static_cast<size_t>(which) % faulty.size()], kShow, {OwnPhases(device)[0]}, 0, &out);
     return out[0].segment;
   }
 
  private:
-  // A condition of which there is no fault on record shows one of the baseline.
-  const std::vector<sensors::Recording>& FaultyOf(const sensors::Stage& stage) const {
-    return stage.faulty.empty() ? plan_.stages[0].faulty : stage.faulty;
-  }
-
   // Quarters of a hop, then sixteenths between them.
   uint32_t Phase(int index) const {
     const uint32_t quarter = geometry_.hop / 4;
@@ -134,9 +132,49 @@ class ReplayScenario final : public Scenario {
 
   ScenarioOptions options_;
   sensors::Plan plan_;
+  std::vector<std::vector<sensors::Recording>> faults_;
   Geometry geometry_;
   std::vector<StageInfo> stages_;
 };
+
+// Vibration of a recording without its mean: the geometric mean of its channels' rms, as logarithm.
+Expected<double> Strength(const std::string& dir, const sensors::Recording& recording) {
+  const auto samples = sensors::ReadSamples(dir, recording);
+  if (!samples) return Fail(samples.error(), recording.file);
+  double sum_of_logs = 0;
+  for (size_t c = 0; c < recording.channels; ++c) {
+    double sum = 0, squares = 0;
+    for (size_t i = c; i < samples->size(); i += recording.channels) {
+      sum += (*samples)[i];
+      squares += static_cast<double>((*samples)[i]) * (*samples)[i];
+    }
+    const double n = static_cast<double>(samples->size() / recording.channels);
+    sum_of_logs += 0.5 * std::log(std::max(squares / n - sum / n * (sum / n), 1e-30));
+  }
+  return sum_of_logs / recording.channels;
+}
+
+// Faults to be shown in a stage. Of the baseline's each one was labelled, and all are shown. Later
+// conditions have faults that no model was trained on: of these the half that vibrates most; the
+// weakest do not differ from a healthy machine by as much as conditions do. A stage without faults
+// on record shows the baseline's.
+Expected<std::vector<std::vector<sensors::Recording>>> ChooseFaults(const std::string& dir,
+                                                                    const sensors::Plan& plan) {
+  std::vector<std::vector<sensors::Recording>> chosen = {plan.stages[0].faulty};
+  for (size_t i = 1; i < plan.stages.size(); ++i) {
+    std::vector<std::pair<double, const sensors::Recording*>> ranked;
+    for (const auto& recording : plan.stages[i].faulty) {
+      const auto strength = Strength(dir, recording);
+      if (!strength) return Fail(strength.error());
+      ranked.emplace_back(-*strength, &recording);
+    }
+    std::ranges::stable_sort(ranked, {}, &std::pair<double, const sensors::Recording*>::first);
+    std::vector<sensors::Recording> strong;
+    for (size_t k = 0; k < (ranked.size() + 1) / 2; ++k) strong.push_back(*ranked[k].second);
+    chosen.push_back(strong.empty() ? plan.stages[0].faulty : std::move(strong));
+  }
+  return chosen;
+}
 
 }  // namespace
 
@@ -174,7 +212,9 @@ Expected<std::unique_ptr<Scenario>> CreateReplayScenario(const ScenarioOptions& 
   const Geometry geometry{.sample_rate_hz = sensors::MainFormat(*catalogue).sample_rate_hz,
                           .window = options.window,
                           .hop = options.hop};
-  return std::make_unique<ReplayScenario>(options, std::move(*plan), geometry);
+  auto faults = ChooseFaults(options.data_dir, *plan);
+  if (!faults) return Fail(faults.error());
+  return std::make_unique<ReplayScenario>(options, std::move(*plan), std::move(*faults), geometry);
 }
 
 }  // namespace edgeloop::demo

@@ -54,7 +54,6 @@ void Read(config::Reader& reader, Options& options) {
     model.Optional("window", &options.window, {.min = 256, .max = 8192});
     if (options.window & (options.window - 1)) model.Fail("window", "is not a power of two");
     model.Optional("hop", &options.hop, {.min = 1, .max = options.window});
-    model.Optional("threshold_position", &options.threshold_position, {.min = 0, .max = 1});
   });
   reader.Optional("store_mib", &options.store_mib, {.min = 1, .max = 65'536});
 
@@ -144,7 +143,6 @@ model:
   name: motor
   window: 2048
   hop: 512
-  threshold_position: 0.05  # an alarm begins at what healthy (0) .. faulty (1) windows score
 
 # What each device may keep while the platform is away, in MiB.
 store_mib: 32

@@ -107,7 +107,7 @@ std::string ServiceConfigs::Mlops(const sensors::RateAndChannels& format) const 
          ", sample_rate_hz: " + std::to_string(format.sample_rate_hz) +
          ", channels: " + std::to_string(format.channels) +
          ", window: " + std::to_string(options.window) + ", hop: " + std::to_string(options.hop) +
-         "}\ntrain: {threshold_position: " + std::to_string(options.threshold_position) + "}\n";
+         "}\n";
 }
 
 std::string ServiceConfigs::Gateway(const GatewayOptions& gateway,

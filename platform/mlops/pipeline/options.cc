@@ -28,7 +28,7 @@ Example configuration (values are the defaults where a key may be left out):
     device_share: 0.5                      # of the active devices, that must have drifted
   train:
     l2: 0.02                               # penalty, relative to the number of rows
-    threshold_position: 0.5                # alarm threshold, from healthy (0) to faulty (1)
+    threshold_position: 0.0                # alarm threshold, from healthy (0) to faulty (1)
     trip_count: 13                         # of the last trip_window windows
     trip_window: 16
     probation_windows: 16                  # trial on the device

@@ -32,7 +32,7 @@ TEST(Threshold, WhereTheClassesCrossTheHealthyEdgeDecides) {
     faulty.push_back(0.5 + i * 0.01);
   }
   const Thresholds thresholds = ChooseThresholds(healthy, faulty, {});
-  EXPECT_NEAR(thresholds.alarm_on, 1 / (1 + std::exp(-Quantile(healthy, 0.99))), 1e-6);
+  EXPECT_NEAR(thresholds.alarm_on, 1 / (1 + std::exp(-Quantile(healthy, 1.0))), 1e-6);
   EXPECT_LE(thresholds.alarm_off, thresholds.alarm_on);
   EXPECT_GT(thresholds.alarm_off, 0);
 }

@@ -216,7 +216,7 @@ class BridgeTest : public testing::Test {
     options.core.data_dir = ca_.directory() + "/stream";
     options.core.groups.initial_rebalance_delay_ms = 50;
     const tls::Files files = ca_.Issue("stream");
-    options.tls = stream::TlsFiles{files.ca, files.cert, files.key};
+    options.tls = files;
     auto broker = stream::Broker::Create(std::move(options));
     ASSERT_TRUE(broker.has_value()) << broker.error().ToString();
     stream_ = std::move(*broker);
