@@ -147,8 +147,14 @@ int Run(const RunOptions& options) {
     }
   }
   if (options.keep) {
-    std::printf("\nkept: %s; look at it again with `edgeloop up --state %s`\n", state_dir->c_str(),
-                state_dir->c_str());
+    const std::string config = *state_dir + "/edgeloop.yaml";
+    if (Status s =
+            process::WriteFileAtomically(config, site::ConfigText(SiteFor(options.scenario)), 0600);
+        !s) {
+      Refuse(s.error());
+    }
+    std::printf("\nkept: %s; look at it again with `edgeloop up --state %s --config %s`\n",
+                state_dir->c_str(), state_dir->c_str(), config.c_str());
   } else {
     std::error_code error;
     std::filesystem::remove_all(*state_dir, error);

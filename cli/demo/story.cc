@@ -380,7 +380,28 @@ struct Story::Impl {
                       " of " + std::to_string(after->windows) + " alarm, no contactor opens");
   }
 
+  // An alert is raised once and stays until its condition is over: only then can it be raised anew.
+  Status AwaitQuiet() {
+    const auto open_alerts = [](const World& world) {
+      std::set<std::pair<std::string, std::string>> open;
+      for (const auto& alert : world.alerts) {
+        if (alert.cleared()) {
+          open.erase({alert.device(), alert.rule()});
+        } else {
+          open.insert({alert.device(), alert.rule()});
+        }
+      }
+      return open.size();
+    };
+    const size_t open = observer->With(open_alerts);
+    if (open == 0) return {};
+    narrator.Say("waiting for " + Plural(open, "alert") + " of before to clear");
+    return Await("earlier alerts clear", 30s,
+                 [&](const World& world) { return open_alerts(world) == 0; });
+  }
+
   Status ShowFault(int stage) {
+    if (Status s = AwaitQuiet(); !s) return s;
     const auto& faults = scenario.stages()[stage].faults;
     const uint64_t pick = Mix(options.seed * 1000 + faults_shown);
     const size_t d = pick % devices();

@@ -122,6 +122,51 @@ Expected<Options> LoadOptions(const std::string& path) {
   return options;
 }
 
+std::string Quoted(std::string_view text) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"";
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20) {
+      out += std::string("\\x") + kHex[(c >> 4) & 15] + kHex[c & 15];
+      continue;
+    }
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string Scalar(std::string_view text) {
+  const bool number = !text.empty() && text.find_first_not_of("0123456789.") == text.npos;
+  return number ? std::string(text) : Quoted(text);
+}
+
+std::string SourceText(const Source& source) {
+  std::string text = "{";
+  for (const auto& [key, value] : source) {
+    text += (text.size() > 1 ? ", " : "") + key + ": " + Scalar(value);
+  }
+  return text + "}";
+}
+
+std::string ConfigText(const Options& options) {
+  std::string text =
+      "binaries: " + Quoted(options.binaries) + "\nmosquitto: " + Quoted(options.mosquitto) +
+      "\nlog: {level: " + options.log_level + ", format: " + options.log_format +
+      "}\npace: " + std::to_string(options.pace) +
+      "\nplant_control: " + (options.plant_control ? "true" : "false") +
+      "\nmodel: {name: " + options.model_name + ", window: " + std::to_string(options.window) +
+      ", hop: " + std::to_string(options.hop) +
+      "}\nstore_mib: " + std::to_string(options.store_mib) + "\ngateways:\n";
+  for (const GatewayOptions& gateway : options.gateways) {
+    text += "  - id: " + gateway.id + "\n    devices:\n";
+    for (const DeviceOptions& device : gateway.devices) {
+      text += "      - {id: " + device.id + ", source: " + SourceText(device.source) + "}\n";
+    }
+  }
+  return text;
+}
+
 std::string SampleConfig() {
   return R"(# What `edgeloop up` runs on this machine. Everything here is optional; these are the defaults.
 

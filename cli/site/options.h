@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -43,11 +44,19 @@ struct Options {
 std::vector<GatewayOptions> Fleet(int devices,
                                   const std::vector<std::pair<std::string, std::string>>& source);
 
+// A YAML scalar in double quotes; `Scalar` leaves numbers as they are.
+std::string Quoted(std::string_view text);
+std::string Scalar(std::string_view text);
+// {type: "motor", seed: 7}
+std::string SourceText(const std::vector<std::pair<std::string, std::string>>& source);
+
 // The folder of the running executable: the daemons lie beside it.
 std::string OwnFolder();
 
 Options DefaultOptions();
 Expected<Options> LoadOptions(const std::string& path);
+// As an edgeloop.yaml that gives the same options again.
+std::string ConfigText(const Options& options);
 // A commented edgeloop.yaml with the defaults.
 std::string SampleConfig();
 

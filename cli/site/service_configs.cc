@@ -20,20 +20,6 @@ std::string Bootstrap(int port) {
 
 }  // namespace
 
-std::string Quoted(std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) {
-      out += std::string("\\x") + kHex[(c >> 4) & 15] + kHex[c & 15];
-      continue;
-    }
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
-
 std::string ServiceConfigs::Log() const {
   return "log: {level: " + options.log_level + ", format: " + options.log_format + "}\n";
 }
@@ -119,13 +105,9 @@ std::string ServiceConfigs::Gateway(const GatewayOptions& gateway,
       Quoted(signing_public) + "]\nplant_control: " + (options.plant_control ? "true" : "false") +
       "\npace: " + std::to_string(options.pace) + "\ndevices:\n";
   for (const DeviceOptions& device : gateway.devices) {
-    text += "  - id: " + device.id + "\n    source: {";
-    for (const auto& [key, value] : device.source) {
-      if (!text.ends_with('{')) text += ", ";
-      const bool number = !value.empty() && value.find_first_not_of("0123456789.") == value.npos;
-      text += key + ": " + (number ? value : Quoted(value));
-    }
-    text += "}\n    actuator: {type: simulated}\n    factory_model: " + Quoted(factory_model) +
+    text += "  - id: " + device.id + "\n    source: ";
+    text += SourceText(device.source);
+    text += "\n    actuator: {type: simulated}\n    factory_model: " + Quoted(factory_model) +
             "\n    store: {max_bytes: " + std::to_string(options.store_mib << 20) +
             "}\n    raw_on_alarm: true\n";
   }

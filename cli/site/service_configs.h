@@ -34,7 +34,4 @@ struct ServiceConfigs {
   std::string Listen(const std::string& name) const;
 };
 
-// A YAML scalar in double quotes.
-std::string Quoted(std::string_view text);
-
 }  // namespace edgeloop::site

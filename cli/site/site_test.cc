@@ -50,6 +50,20 @@ TEST_F(SiteTest, TheSampleConfigurationIsTheDefaults) {
   EXPECT_EQ(options->gateways[0].devices[0].source, defaults.gateways[0].devices[0].source);
 }
 
+TEST_F(SiteTest, OptionsSurviveBeingWritten) {
+  Options options = DefaultOptions();
+  options.pace = 2.5;
+  options.hop = 256;
+  options.gateways = Fleet(3, {{"type", "replay"}, {"dir", "/a \"b\": c"}, {"channels", "3"}});
+  const auto again = LoadOptions(Write("edgeloop.yaml", ConfigText(options)));
+  ASSERT_TRUE(again) << again.error().ToString();
+  EXPECT_EQ(again->pace, 2.5);
+  EXPECT_EQ(again->hop, 256);
+  ASSERT_EQ(again->gateways.size(), 2u);
+  EXPECT_EQ(again->gateways[1].devices[0].source, options.gateways[1].devices[0].source);
+  EXPECT_EQ(ConfigText(*again), ConfigText(options));
+}
+
 TEST_F(SiteTest, AnUnknownKeyIsRefusedWithTheNearestOne) {
   const auto options = LoadOptions(Write("edgeloop.yaml", "devices: 2\nplant_contrl: true\n"));
   ASSERT_FALSE(options);
