@@ -437,8 +437,7 @@ struct Story::Impl {
                       if (alert.device() != id || alert.cleared() || alert.at_ns() < since_ns) {
                         continue;
                       }
-                      alert_text = alert.rule() + " (" + alert.severity() + ")" +
-                                   (alert.text().empty() ? "" : ": " + alert.text());
+                      alert_text = alert.severity() + ": " + alert.text();
                       return true;
                     }
                     return false;
@@ -446,7 +445,7 @@ struct Story::Impl {
         !s) {
       return s;
     }
-    narrator.Verdict(true, "alert for " + id + ", " + alert_text);
+    narrator.Verdict(true, "alert, " + alert_text);
     const uint64_t others = observer->With([&](const World& world) {
       return (world.Trips() - world.devices.at(id).trips) - (before.first - before.second);
     });
