@@ -35,7 +35,7 @@ struct Options {
   // The level-1 model; its rate and channels are those of the sources.
   std::string model_name = "motor";
   int64_t window = 2048;   // frames
-  int64_t hop = 1024;      // frames
+  int64_t hop = 512;      // frames
   int64_t store_mib = 32;  // of each device
   std::vector<GatewayOptions> gateways;
 };
