@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "cli/commands/commands.h"
+#include "runtime/log/log.h"
 
 namespace edgeloop::commands {
 
@@ -17,6 +18,8 @@ int RunCommandLine(int argc, const char* const* argv) {
       "  edgeloop demo            # the whole loop in a few minutes, on simulated motors\n"
       "  edgeloop up --detach     # everything on this machine; then edgeloop status\n"
       "Each command explains itself with --help.");
+  // What goes wrong is told by the commands themselves; libraries only add their worst.
+  log::Init("edgeloop", log::Level::kError, log::Format::kText);
   Action action;
   AddDemo(app, &action);
   AddUp(app, &action);

@@ -59,6 +59,8 @@ struct Prepared {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != prepared.parent) _exit(127);  // it ended before prctl
   }
+  // A process group of its own: Ctrl-C at the terminal is for us, who stop our children in order.
+  setpgid(0, 0);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
