@@ -23,7 +23,9 @@ struct DataOptions {
 std::string ConditionsText(const json& conditions) {
   std::string text;
   for (const auto& [name, value] : conditions.items()) {
-    text += (text.empty() ? "" : ", ") + name + "=" + value.dump();
+    char number[32];
+    std::snprintf(number, sizeof number, "%.10g", value.get<double>());
+    text += (text.empty() ? "" : ", ") + name + "=" + number;
   }
   return text;
 }

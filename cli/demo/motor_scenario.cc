@@ -8,11 +8,11 @@
 namespace edgeloop::demo {
 namespace {
 
-constexpr int kTrainingWindows = 72;
-constexpr int kValidationWindows = 36;
-constexpr int kFaultTrainingWindows = 24;  // of each kind and severity
-constexpr int kFaultValidationWindows = 12;
-constexpr int kShowWindows = 48;
+constexpr int kTrainingWindows = 36;
+constexpr int kValidationWindows = 18;
+constexpr int kFaultTrainingWindows = 16;  // of each kind and severity
+constexpr int kFaultValidationWindows = 8;
+constexpr int kShowWindows = 24;
 constexpr double kFaultShowSeconds = 4.0;
 constexpr std::array kSeverities = {0.6, 0.9};
 constexpr double kShownSeverity = 0.8;
@@ -181,8 +181,13 @@ Expected<std::unique_ptr<Scenario>> CreateMotorScenario(const ScenarioOptions& o
   if (options.baseline.empty()) conditions[0] = {{kSpeed, 1480}, {kLoad, 0.5}};
   for (const auto& change : options.changes) conditions.push_back(change);
   if (options.changes.empty()) {
+<<<<<<< HEAD
     conditions.push_back({{kLoad, 1.0}});
     conditions.push_back({{kSpeed, 2200}});
+=======
+    conditions.push_back({{kSpeed, 2200}});
+    conditions.push_back({{kLoad, 0.1}});
+>>>>>>> main
   }
   for (const auto& asked : conditions) {
     if (Status s = CheckKeys(asked); !s) return Fail(s.error());
