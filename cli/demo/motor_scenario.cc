@@ -181,8 +181,8 @@ Expected<std::unique_ptr<Scenario>> CreateMotorScenario(const ScenarioOptions& o
   if (options.baseline.empty()) conditions[0] = {{kSpeed, 1480}, {kLoad, 0.5}};
   for (const auto& change : options.changes) conditions.push_back(change);
   if (options.changes.empty()) {
+    conditions.push_back({{kLoad, 1.0}});
     conditions.push_back({{kSpeed, 2200}});
-    conditions.push_back({{kLoad, 0.1}});
   }
   for (const auto& asked : conditions) {
     if (Status s = CheckKeys(asked); !s) return Fail(s.error());

@@ -188,7 +188,6 @@ model:
   name: motor
   window: 2048
   hop: 512
-  threshold_position: 0   # an alarm begins at what healthy (0) .. faulty (1) windows score
 
 # What each device may keep while the platform is away, in MiB.
 store_mib: 32

@@ -35,10 +35,7 @@ struct Options {
   // The level-1 model; its rate and channels are those of the sources.
   std::string model_name = "motor";
   int64_t window = 2048;   // frames
-  int64_t hop = 1024;      // frames
-  // Where an alarm begins, on the way from what healthy (0) to what faulty windows (1) score. At 0
-  // faults are seen soonest; a condition the model does not know then alarms, too.
-  double threshold_position = 0.0;
+  int64_t hop = 512;       // frames
   int64_t store_mib = 32;  // of each device
   std::vector<GatewayOptions> gateways;
 };
