@@ -17,7 +17,8 @@ std::unique_ptr<CLI::App> Tree() {
   auto app = std::make_unique<CLI::App>("test", "edgeloop");
   auto* models = app->add_subcommand("models", "The registry's models");
   auto* show = models->add_subcommand("show", "One model");
-  show->add_flag_callback("--json", [] {}, "It's JSON");
+  show->add_flag_callback(
+      "--json", [] {}, "It's JSON");
   app->add_subcommand("up", "Start")->add_option("--config");
   return app;
 }
