@@ -1,4 +1,4 @@
-// The configuration of edgeloop-gateway; keys as in INTERFACES of the documentation and --help.
+// The configuration of edgeloop-gateway.
 #pragma once
 
 #include <cstdint>
