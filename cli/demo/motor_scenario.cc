@@ -8,11 +8,11 @@
 namespace edgeloop::demo {
 namespace {
 
-constexpr int kTrainingWindows = 36;
-constexpr int kValidationWindows = 18;
-constexpr int kFaultTrainingWindows = 16;  // of each kind and severity
-constexpr int kFaultValidationWindows = 8;
-constexpr int kShowWindows = 24;
+constexpr int kTrainingWindows = 72;
+constexpr int kValidationWindows = 36;
+constexpr int kFaultTrainingWindows = 24;  // of each kind and severity
+constexpr int kFaultValidationWindows = 12;
+constexpr int kShowWindows = 48;
 constexpr double kFaultShowSeconds = 4.0;
 constexpr std::array kSeverities = {0.6, 0.9};
 constexpr double kShownSeverity = 0.8;
