@@ -148,7 +148,8 @@ Expected<double> Strength(const std::string& dir, const sensors::Recording& reco
       sum += (*samples)[i];
       squares += static_cast<double>((*samples)[i]) * (*samples)[i];
     }
-    const double n = static_cast<double>(samples->size() / recording.channels);
+    const size_t frames = samples->size() / recording.channels;
+    const auto n = static_cast<double>(frames);
     sum_of_logs += 0.5 * std::log(std::max(squares / n - sum / n * (sum / n), 1e-30));
   }
   return sum_of_logs / recording.channels;
@@ -171,7 +172,8 @@ Expected<std::vector<std::vector<sensors::Recording>>> ChooseFaults(const std::s
     std::ranges::stable_sort(ranked, {}, &std::pair<double, const sensors::Recording*>::first);
     std::vector<sensors::Recording> strong;
     for (size_t k = 0; k < (ranked.size() + 1) / 2; ++k) strong.push_back(*ranked[k].second);
-    chosen.push_back(strong.empty() ? plan.stages[0].faulty : std::move(strong));
+    if (strong.empty()) strong = plan.stages[0].faulty;
+    chosen.push_back(std::move(strong));
   }
   return chosen;
 }

@@ -82,10 +82,10 @@ Status Controller::Prepare() {
   store_.emplace(std::move(*store));
   auto outbox = Outbox::Create(database_.get());
   if (!outbox) return Fail(outbox.error());
-  outbox_.emplace(std::move(*outbox));
+  outbox_.emplace(*outbox);
   auto rollouts = Rollouts::Create(database_.get(), &*store_, &*outbox_, options_.rollout);
   if (!rollouts) return Fail(rollouts.error());
-  rollouts_.emplace(std::move(*rollouts));
+  rollouts_.emplace(*rollouts);
   Transaction transaction(*database_);
   for (const char* table : kTables) database_->Do(table);
   return transaction.Commit();

@@ -60,7 +60,7 @@ void ProducerTable::Apply(const BatchHeader& header) {
   } else {
     undo.before = found->second;
   }
-  undo_.push_back(std::move(undo));
+  undo_.push_back(undo);
   Producer& producer = found->second;
   if (producer.epoch != header.producer_epoch) producer.count = 0;
   producer.epoch = header.producer_epoch;
